@@ -1,0 +1,95 @@
+"""The authority's keys in files of its state folder: made at the first start, found again at every other."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+from handsel.authority import ca
+from handsel.authority.model import Issuer
+from handsel.authority.service import random_serial
+from handsel.errors import StateError
+from handsel.pki.certificate import parse_pem, to_pem
+from handsel.pki.keys import PrivateKey
+from handsel.pki.names import TrustDomain
+
+_ROOT, _NEXT_ROOT, _ISSUING = "root", "root-next", "issuing"
+
+
+class KeyFolder:
+    """The folder with the CA's keys (0600) and certificates."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def open(self, trust_domain: TrustDomain, *, now: datetime) -> tuple[Issuer, bool]:
+        """The issuing CA, and whether it was made just now. Raises `StateError`."""
+        made = not (self._folder / f"{_ISSUING}.crt").exists()
+        if made:
+            self._make(trust_domain, now)
+        return self._load(trust_domain), made
+
+    def pins(self) -> tuple[str, ...]:
+        """The pins of the current root key and of the next one, which a ticket carries."""
+        return tuple(self._key(name).pin() for name in (_ROOT, _NEXT_ROOT))
+
+    def _make(self, trust_domain: TrustDomain, now: datetime) -> None:
+        root_key, issuing_key = PrivateKey.generate(), PrivateKey.generate()
+        root = ca.make_root(trust_domain, root_key, serial=random_serial(), now=now)
+        issuing = ca.make_issuing(trust_domain, issuing_key, root, root_key, serial=random_serial(), now=now)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(self._folder / f"{_ROOT}.key", root_key.pem().reveal())
+            write_private(self._folder / f"{_NEXT_ROOT}.key", PrivateKey.generate().pem().reveal())
+            write_private(self._folder / f"{_ISSUING}.key", issuing_key.pem().reveal())
+            write_private(self._folder / f"{_ROOT}.crt", to_pem((root,)))
+            # Last: this file says that the folder is whole.
+            write_private(self._folder / f"{_ISSUING}.crt", to_pem((issuing,)))
+        except OSError as error:
+            raise StateError(
+                f"cannot write the authority's keys to {self._folder}: {error.strerror}",
+                next_step="check the folder's owner and mode, or name another with --state",
+            ) from error
+
+    def _load(self, trust_domain: TrustDomain) -> Issuer:
+        try:
+            root = parse_pem((self._folder / f"{_ROOT}.crt").read_bytes())[0]
+            issuing = parse_pem((self._folder / f"{_ISSUING}.crt").read_bytes())[0]
+        except (OSError, ValueError) as error:
+            raise StateError(f"the authority's certificates in {self._folder} cannot be read: {error}") from error
+        key = self._key(_ISSUING)
+        if key.public_der() != issuing.public_key_der:
+            raise StateError(f"{self._folder / _ISSUING}.key does not belong to {_ISSUING}.crt")
+        if root.uri_names != [f"spiffe://{trust_domain}"]:
+            raise StateError(
+                f"{self._folder} holds the authority of {', '.join(root.uri_names)}, not of {trust_domain}",
+                next_step="use another --state folder, or the trust_domain it was made for",
+            )
+        return Issuer(key, issuing, root)
+
+    def _key(self, name: str) -> PrivateKey:
+        path = self._folder / f"{name}.key"
+        try:
+            if path.stat().st_mode & 0o077:
+                raise StateError(f"{path} can be read by others", next_step=f"chmod 600 {path}")
+            return PrivateKey.from_pem(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise StateError(f"the key {path} cannot be read: {error}") from error
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file of mode 0600 so that it is whole or absent: a new file, fsync, rename, fsync of the folder."""
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

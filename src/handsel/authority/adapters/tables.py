@@ -1,0 +1,166 @@
+"""The authority's directory in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from handsel.authority.directory import Abandoned, HostJoined, Intended, Issued, TicketMade, TicketRedeemed
+from handsel.authority.model import Host, Ticket
+from handsel.errors import Conflict
+from handsel.store.adapters.sqlite import SqliteStore, apply_once, metadata
+from handsel.store.outcome import Appliers
+
+_tickets = sa.Table(
+    "tickets",
+    metadata,
+    sa.Column("ticket_id", sa.Text, primary_key=True),
+    sa.Column("derived_key", sa.LargeBinary, nullable=False),
+    sa.Column("services", sa.Text, nullable=False),
+    sa.Column("expires", sa.Float, nullable=False),
+    sa.Column("redeemed", sa.Boolean, nullable=False),
+)
+_hosts = sa.Table(
+    "hosts",
+    metadata,
+    sa.Column("agent_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("services", sa.Text, nullable=False),
+    sa.Column("joined", sa.Float, nullable=False),
+)
+_certificates = sa.Table(
+    "certificates",
+    metadata,
+    sa.Column("serial", sa.Text, primary_key=True),
+    sa.Column("identity", sa.Text, nullable=False, index=True),
+    sa.Column("not_before", sa.Float, nullable=False),
+    sa.Column("not_after", sa.Float, nullable=False),
+    sa.Column("requested_by", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # intended, issued or abandoned
+    sa.Column("der", sa.LargeBinary),
+)
+
+
+def _make_ticket(connection: sa.Connection, write: TicketMade) -> None:
+    ticket = write.ticket
+    connection.execute(
+        sa.insert(_tickets),
+        {
+            "ticket_id": ticket.ticket_id,
+            "derived_key": ticket.derived_key,
+            "services": " ".join(ticket.services),
+            "expires": ticket.expires.timestamp(),
+            "redeemed": False,
+        },
+    )
+
+
+def _redeem_ticket(connection: sa.Connection, write: TicketRedeemed) -> None:
+    statement = (
+        sa.update(_tickets)
+        .where(_tickets.c.ticket_id == write.ticket_id, _tickets.c.redeemed == sa.false())
+        .values(redeemed=True)
+    )
+    apply_once(connection.execute(statement).rowcount, lambda: Conflict("the ticket was used before"))
+
+
+def _join_host(connection: sa.Connection, write: HostJoined) -> None:
+    host = write.host
+    connection.execute(
+        sa.insert(_hosts),
+        {
+            "agent_id": host.agent_id,
+            "name": host.name,
+            "services": " ".join(host.services),
+            "joined": host.joined.timestamp(),
+        },
+    )
+
+
+def _intend(connection: sa.Connection, write: Intended) -> None:
+    connection.execute(
+        sa.insert(_certificates),
+        {
+            "serial": write.serial,
+            "identity": write.identity,
+            "not_before": write.not_before.timestamp(),
+            "not_after": write.not_after.timestamp(),
+            "requested_by": write.requested_by,
+            "state": "intended",
+        },
+    )
+
+
+def _issue(connection: sa.Connection, write: Issued) -> None:
+    _settle(connection, write.serial, {"state": "issued", "der": write.der})
+
+
+def _abandon(connection: sa.Connection, write: Abandoned) -> None:
+    _settle(connection, write.serial, {"state": "abandoned"})
+
+
+def _settle(connection: sa.Connection, serial: str, values: dict[str, object]) -> None:
+    statement = (
+        sa.update(_certificates)
+        .where(_certificates.c.serial == serial, _certificates.c.state == "intended")
+        .values(**values)
+    )
+    apply_once(connection.execute(statement).rowcount, lambda: Conflict(f"serial {serial} was not intended"))
+
+
+APPLIERS: Appliers = {
+    TicketMade: _make_ticket,
+    TicketRedeemed: _redeem_ticket,
+    HostJoined: _join_host,
+    Intended: _intend,
+    Issued: _issue,
+    Abandoned: _abandon,
+}
+
+
+class Directory:
+    """What the authority remembers, read back."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._read: Callable[[sa.Executable], sa.CursorResult[object]] = store.read
+
+    def ticket(self, ticket_id: str) -> Ticket | None:
+        row = self._read(sa.select(_tickets).where(_tickets.c.ticket_id == ticket_id)).mappings().first()
+        if row is None:
+            return None
+        return Ticket(
+            row["ticket_id"],
+            row["derived_key"],
+            tuple(row["services"].split()),
+            datetime.fromtimestamp(row["expires"], UTC),
+            redeemed=row["redeemed"],
+        )
+
+    def host(self, agent_id: str) -> Host | None:
+        found = self._hosts(sa.select(_hosts).where(_hosts.c.agent_id == agent_id))
+        return found[0] if found else None
+
+    def hosts(self) -> list[Host]:
+        """Every host that has joined, in the order of joining."""
+        return self._hosts(sa.select(_hosts).order_by(_hosts.c.joined))
+
+    def unfinished(self) -> list[str]:
+        """Serials that were intended and never settled."""
+        statement = sa.select(_certificates.c.serial).where(_certificates.c.state == "intended")
+        return [row["serial"] for row in self._read(statement).mappings()]
+
+    def issued_count(self) -> int:
+        """How many certificates were issued."""
+        statement = sa.select(sa.func.count()).select_from(_certificates).where(_certificates.c.state == "issued")
+        count = self._read(statement).scalar_one()
+        return int(str(count))
+
+    def _hosts(self, statement: sa.Executable) -> list[Host]:
+        return [
+            Host(
+                row["agent_id"], row["name"], tuple(row["services"].split()), datetime.fromtimestamp(row["joined"], UTC)
+            )
+            for row in self._read(statement).mappings()
+        ]

@@ -1,0 +1,65 @@
+"""The directory: what the authority remembers, as writes. `adapters/tables` says how each is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from handsel.authority.model import CheckedDraft, Host, Ticket
+from handsel.pki.certificate import Certificate
+
+
+@dataclass(frozen=True)
+class TicketMade:
+    """A ticket can be redeemed from now on."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True)
+class TicketRedeemed:
+    """The ticket is burnt. Conflicts when somebody else was faster."""
+
+    ticket_id: str
+
+
+@dataclass(frozen=True)
+class HostJoined:
+    """A host has joined, with the services registered to it."""
+
+    host: Host
+
+
+@dataclass(frozen=True)
+class Intended:
+    """This is about to be signed. Durable before the key is used."""
+
+    serial: str
+    identity: str
+    not_before: datetime
+    not_after: datetime
+    requested_by: str
+
+
+@dataclass(frozen=True)
+class Issued:
+    """This was signed. Durable before it is handed out."""
+
+    serial: str
+    der: bytes
+
+
+@dataclass(frozen=True)
+class Abandoned:
+    """An intention that a crash left behind; nothing was handed out for it."""
+
+    serial: str
+
+
+def intended(checked: CheckedDraft) -> Intended:
+    draft = checked.draft
+    return Intended(draft.serial, str(draft.identity), draft.not_before, draft.not_after, draft.requested_by)
+
+
+def issued(certificate: Certificate) -> Issued:
+    return Issued(certificate.serial, certificate.der)

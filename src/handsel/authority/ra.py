@@ -1,0 +1,81 @@
+"""The registration authority: may this peer have this name? Every refusal names its reason."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from handsel.authority import ticket as tickets
+from handsel.authority.model import Approval, Domain, Host, Ticket
+from handsel.errors import Refused, TicketRefused
+from handsel.pki import csr
+from handsel.pki.csr import CertificateRequest
+
+
+def read_request(der: bytes) -> CertificateRequest:
+    """The request in `der`, its possession proven. Raises `Refused`."""
+    try:
+        return csr.parse(der)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+
+
+def check_ticket(
+    ticket: Ticket | None, request_der: bytes, proof: bytes, server_certificates: tuple[bytes, ...], now: datetime
+) -> Ticket:
+    """The ticket, if it is known, unused, in time and its secret is known to the sender. Raises `TicketRefused`."""
+    again = "make a new one with `handsel agent ticket`"
+    if ticket is None:
+        raise TicketRefused("the ticket is not known here", next_step=again)
+    if not tickets.proof_holds(ticket.derived_key, request_der, server_certificates, proof):
+        raise TicketRefused("the ticket's secret is wrong", next_step=again)
+    if ticket.redeemed:
+        raise TicketRefused("the ticket was used before", next_step=again)
+    if now >= ticket.expires:
+        raise TicketRefused(f"the ticket ended at {ticket.expires:%Y-%m-%d %H:%M:%S} UTC", next_step=again)
+    return ticket
+
+
+def approve_agent(agent_id: str, request: CertificateRequest, domain: Domain) -> Approval:
+    """An agent's own certificate; the name is ours to give, whatever the request asks for."""
+    return Approval(
+        identity=domain.trust_domain.agent(agent_id),
+        dns_names=(),
+        ip_names=(),
+        public_key=request.public_key,
+        lifetime=domain.lifetimes.agent,
+        requested_by=f"agent/{agent_id}",
+    )
+
+
+def approve_workload(service: str, request: CertificateRequest, host: Host, domain: Domain) -> Approval:
+    """A workload's certificate: only for a service of the mesh that is registered to the asking host."""
+    identity = domain.identities.get(service)
+    if identity is None:
+        raise Refused(f"there is no service {service!r} in the mesh")
+    if not host.may_run(service):
+        raise Refused(
+            f"the service {service!r} is not registered to host {host.agent_id}",
+            next_step=f"join the host with a ticket for it: handsel agent ticket --services {service}",
+        )
+    if request.identity is not None and request.identity != identity:
+        raise Refused(f"the service {service!r} is {identity}, not {request.identity}")
+    return Approval(
+        identity=identity,
+        dns_names=(),
+        ip_names=(),
+        public_key=request.public_key,
+        lifetime=domain.lifetimes.leaf,
+        requested_by=f"agent/{host.agent_id}",
+    )
+
+
+def approve_server(request: CertificateRequest, names: tuple[str, ...], addresses: tuple[str, ...], domain: Domain) -> Approval:
+    """The server's own certificate: its SPIFFE ID, the reserved DNS name, and where it listens."""
+    return Approval(
+        identity=domain.trust_domain.server,
+        dns_names=(domain.trust_domain.server_dns, *names),
+        ip_names=addresses,
+        public_key=request.public_key,
+        lifetime=domain.lifetimes.agent,
+        requested_by="server",
+    )

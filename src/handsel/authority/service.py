@@ -1,0 +1,142 @@
+"""The stories of the authority, top to bottom. Plain and synchronous: decide here, commit and answer in the adapter.
+
+Every certificate takes two steps. `join`, `renew_agent`, `sign_workloads` and `certify_server` approve, draft and check,
+and return an `Intent`; when that is durable, `issue` uses the key; when its outcome is durable, the answer goes out.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from handsel.authority import ca, check, directory, ra
+from handsel.authority import ticket as tickets
+from handsel.authority.model import Approval, CheckedDraft, Domain, Host, Issuer, Ticket
+from handsel.pki.certificate import Certificate
+from handsel.pki.secret import Secret
+from handsel.store.journal import entry
+from handsel.store.outcome import Outcome, Writes
+
+Serial = Callable[[], int]
+
+
+def random_serial() -> int:
+    """A serial number with 127 random bits: positive, unguessable, at most 20 octets (RFC 5280, 4.1.2.2)."""
+    return secrets.randbits(126) | 1 << 126
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What will be signed once `writes` are durable."""
+
+    writes: Writes
+    drafts: tuple[CheckedDraft, ...]
+
+
+def make_ticket(
+    services: tuple[str, ...], lifetime: timedelta, secret: Secret, *, ticket_id: str, now: datetime
+) -> Outcome[Ticket]:
+    """A ticket for a host that will run these services."""
+    ticket = Ticket(ticket_id, tickets.derive(secret), services, now + lifetime)
+    line = entry("ticket", now, ticket=ticket_id, services=",".join(services), expires=ticket.expires.isoformat())
+    return Outcome((directory.TicketMade(ticket), line), ticket)
+
+
+def join(
+    ticket: Ticket | None,
+    csr_der: bytes,
+    proof: bytes,
+    *,
+    agent_id: str,
+    host_name: str,
+    server_certificates: tuple[bytes, ...],
+    domain: Domain,
+    issuer: Issuer,
+    now: datetime,
+    serial: Serial = random_serial,
+) -> Intent:
+    """A new host redeems its ticket. The ticket burns in the same commit that intends the agent's certificate."""
+    redeemed = ra.check_ticket(ticket, csr_der, proof, server_certificates, now)
+    approval = ra.approve_agent(agent_id, ra.read_request(csr_der), domain)
+    host = Host(agent_id, host_name, redeemed.services, now)
+    intent = _intend([approval], domain, issuer, now, serial)
+    burn = (
+        directory.TicketRedeemed(redeemed.ticket_id),
+        directory.HostJoined(host),
+        entry("joined", now, agent=agent_id, host=host_name, ticket=redeemed.ticket_id),
+    )
+    return Intent(burn + intent.writes, intent.drafts)
+
+
+def renew_agent(
+    host: Host, csr_der: bytes, *, domain: Domain, issuer: Issuer, now: datetime, serial: Serial = random_serial
+) -> Intent:
+    """An agent that is still known renews its own certificate, with a new key."""
+    approval = ra.approve_agent(host.agent_id, ra.read_request(csr_der), domain)
+    return _intend([approval], domain, issuer, now, serial)
+
+
+def sign_workloads(
+    host: Host,
+    wanted: Sequence[tuple[str, bytes]],
+    *,
+    domain: Domain,
+    issuer: Issuer,
+    now: datetime,
+    serial: Serial = random_serial,
+) -> Intent:
+    """Certificates for services of one host, all or none. `wanted` holds (service, CSR) pairs."""
+    approvals = [ra.approve_workload(service, ra.read_request(csr), host, domain) for service, csr in wanted]
+    return _intend(approvals, domain, issuer, now, serial)
+
+
+def certify_server(
+    csr_der: bytes,
+    names: tuple[str, ...],
+    addresses: tuple[str, ...],
+    *,
+    domain: Domain,
+    issuer: Issuer,
+    now: datetime,
+    serial: Serial = random_serial,
+) -> Intent:
+    """The server's own certificate, for the names and addresses where it listens."""
+    approval = ra.approve_server(ra.read_request(csr_der), names, addresses, domain)
+    return _intend([approval], domain, issuer, now, serial)
+
+
+def issue(intent: Intent, issuer: Issuer, *, now: datetime) -> Outcome[tuple[Certificate, ...]]:
+    """Use the key. Call it only once the intent's writes are durable; hand out only once the outcome's are."""
+    certificates = tuple(ca.sign(draft, issuer) for draft in intent.drafts)
+    writes: list[object] = []
+    for draft, certificate in zip(intent.drafts, certificates, strict=True):
+        writes.append(directory.issued(certificate))
+        writes.append(
+            entry("issued", now, serial=certificate.serial, identity=str(draft.draft.identity),
+                  sha256=certificate.fingerprint)
+        )
+    return Outcome(tuple(writes), certificates)
+
+
+def settle(unfinished: Sequence[str], *, now: datetime) -> Outcome[None]:
+    """Intentions that a crash left between its two commits are abandoned: nobody has those certificates."""
+    writes: list[object] = []
+    for serial in unfinished:
+        writes += [directory.Abandoned(serial), entry("abandoned", now, serial=serial)]
+    return Outcome(tuple(writes), None)
+
+
+def _intend(approvals: Sequence[Approval], domain: Domain, issuer: Issuer, now: datetime, serial: Serial) -> Intent:
+    drafts: list[CheckedDraft] = []
+    writes: list[object] = []
+    for approval in approvals:
+        draft = ca.prepare(approval, issuer, serial=serial(), now=now, backdate=domain.lifetimes.backdate)
+        checked = check.check(draft, issuer, domain)
+        drafts.append(checked)
+        writes.append(directory.intended(checked))
+        writes.append(
+            entry("intended", now, serial=draft.serial, identity=str(draft.identity), by=draft.requested_by)
+        )
+    return Intent(tuple(writes), tuple(drafts))

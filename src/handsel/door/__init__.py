@@ -1,0 +1,1 @@
+"""The hot doors: requests and responses as values, routed by bare ASGI. Names no room."""

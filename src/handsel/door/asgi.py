@@ -1,0 +1,135 @@
+"""A handler is `Request → Response`, or `Request → Stream` for a long answer. ASGI is spoken here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+from handsel.errors import HandselError, NotAuthorised, ProtocolError, Refused
+
+MAXIMUM_BODY = 1 << 20
+TEXT = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request. `peer` is the DER of the verified client certificate, or None; `headers` have lower-case names."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    peer: bytes | None = field(repr=False, default=None)
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int
+    body: bytes = b""
+    content_type: str = TEXT
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A long answer: the pieces that `pieces` yields, until it ends or the client leaves."""
+
+    pieces: AsyncIterator[bytes]
+    content_type: str = "application/octet-stream"
+
+
+Handler = Callable[[Request], Awaitable[Response | Stream]]
+Routes = Mapping[tuple[str, str], Handler]
+"""Handlers by (method, path)."""
+
+_Scope = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Door:
+    """The ASGI application over some routes. Errors of ours become one line of text with their code."""
+
+    def __init__(self, routes: Routes, *, on_bug: Callable[[Exception], None]) -> None:
+        self._routes = routes
+        self._paths = {path for _, path in routes}
+        self._on_bug = on_bug
+
+    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+        if scope["type"] != "http":
+            return
+        answer = await self._answer(scope, receive)
+        if isinstance(answer, Stream):
+            await _send_stream(answer, send)
+        else:
+            await _send_response(answer, send)
+
+    async def _answer(self, scope: _Scope, receive: _Receive) -> Response | Stream:
+        path = scope["path"]
+        handler = self._routes.get((scope["method"], path))
+        if handler is None:
+            return Response(405, b"this method is not known here\n") if path in self._paths else Response(
+                404, b"there is nothing here\n"
+            )
+        body = await _read_body(receive)
+        if body is None:
+            return Response(413, f"a body has at most {MAXIMUM_BODY} bytes\n".encode())
+        try:
+            return await handler(_request(scope, body))
+        except HandselError as error:
+            return Response(_status(error), f"{error.code} {error}".encode())
+        except Exception as error:  # the last line of defence: the client gets no traceback, the log gets all
+            self._on_bug(error)
+            return Response(500, b"HS-X001 the server made a mistake; its log has the details")
+
+
+def _status(error: HandselError) -> int:
+    match error:
+        case ProtocolError():
+            return 400
+        case NotAuthorised():
+            return 401
+        case Refused():
+            return 403
+        case _:
+            return 503
+
+
+def _request(scope: _Scope, body: bytes) -> Request:
+    query = {key: values[-1] for key, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    peer = scope.get("extensions", {}).get("tls", {}).get("client_certificate")
+    return Request(scope["method"], scope["path"], query, headers, body, peer)
+
+
+async def _read_body(receive: _Receive) -> bytes | None:
+    """The whole body, or None when it is larger than the limit."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return bytes(body)
+        body += message.get("body", b"")
+        if len(body) > MAXIMUM_BODY:
+            return None
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+async def _send_response(response: Response, send: _Send) -> None:
+    headers = [
+        (b"content-type", response.content_type.encode()),
+        (b"content-length", str(len(response.body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
+
+
+async def _send_stream(stream: Stream, send: _Send) -> None:
+    headers = [(b"content-type", stream.content_type.encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    async for piece in stream.pieces:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

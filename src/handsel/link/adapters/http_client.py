@@ -1,0 +1,190 @@
+"""The agent's side of the link: unary calls and the watch, over HTTPS with mutual TLS."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import httpx2
+
+from handsel.errors import HandselError, NotAuthorised, ProtocolError, Refused, TicketRefused, Unreachable
+from handsel.link.messages import (
+    MAXIMUM_BODY,
+    PREFIX,
+    VERSION,
+    VERSION_HEADER,
+    Chain,
+    Frame,
+    JoinRequest,
+    JoinResponse,
+    RenewRequest,
+    Report,
+    SignBatchRequest,
+    SignBatchResponse,
+)
+from handsel.pki.certificate import Certificate, parse_pem, to_pem
+from handsel.pki.names import TrustDomain
+
+_TIMEOUT = httpx2.Timeout(10.0)
+# A ping comes every 15 s: three missed ones mean that the server is gone.
+_WATCH_TIMEOUT = httpx2.Timeout(10.0, read=45.0)
+_MAXIMUM_FRAME = 16 << 20
+
+
+class LinkClient:
+    """A connection to the server at `url`, which must prove to be the trust domain's server.
+
+    `certificate` is a pair of files, chain and key; without it only `join` is allowed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        trust_domain: TrustDomain,
+        roots: Sequence[Certificate],
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
+        self._url = url.rstrip("/")
+        # The name is checked at any address: the server's certificate carries it, and nobody else's may.
+        self._extensions = {"sni_hostname": trust_domain.server_dns}
+        self._client = httpx2.AsyncClient(
+            verify=_context(roots, certificate),
+            timeout=_TIMEOUT,
+            trust_env=False,
+            headers={VERSION_HEADER: VERSION, "content-type": "application/x-protobuf"},
+        )
+
+    async def __aenter__(self) -> LinkClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def server_certificate(self) -> bytes:
+        """The SHA-256 of the certificate that the server shows on this client's connection."""
+        try:
+            async with self._client.stream("GET", f"{self._url}/healthz", extensions=self._extensions) as response:
+                stream = response.extensions["network_stream"].get_extra_info("ssl_object")
+                return hashlib.sha256(stream.getpeercert(True)).digest()
+        except (httpx2.HTTPError, OSError) as error:
+            raise _unreachable(self._url, error) from error
+
+    async def join(self, request: JoinRequest) -> JoinResponse:
+        return JoinResponse.decode(await self._post("join", request.encode()))
+
+    async def renew(self, request: RenewRequest) -> Chain:
+        return Chain.decode(await self._post("renew", request.encode()))
+
+    async def sign_batch(self, request: SignBatchRequest) -> SignBatchResponse:
+        return SignBatchResponse.decode(await self._post("sign-batch", request.encode()))
+
+    async def report(self, report: Report) -> None:
+        await self._post("report", report.encode())
+
+    async def watch(self, since: int) -> AsyncIterator[Frame]:
+        """Frames after `since`, pings included, until the server ends. Raises `Unreachable` when it breaks off."""
+        url = f"{self._url}{PREFIX}/watch?since={since}"
+        try:
+            async with self._client.stream(
+                "GET", url, timeout=_WATCH_TIMEOUT, extensions=self._extensions
+            ) as response:
+                if response.status_code != httpx2.codes.OK:
+                    await response.aread()
+                    raise _refusal(response)
+                buffer = bytearray()
+                async for piece in response.aiter_raw():
+                    buffer += piece
+                    for frame in _take_frames(buffer):
+                        yield frame
+        except (httpx2.HTTPError, OSError) as error:
+            raise _unreachable(self._url, error) from error
+
+    async def _post(self, call: str, body: bytes) -> bytes:
+        try:
+            response = await self._client.post(
+                f"{self._url}{PREFIX}/{call}", content=body, extensions=self._extensions
+            )
+        except (httpx2.HTTPError, OSError) as error:
+            raise _unreachable(self._url, error) from error
+        if response.status_code != httpx2.codes.OK:
+            raise _refusal(response)
+        return response.content
+
+
+async def fetch_pinned_roots(url: str, pins: Sequence[str]) -> tuple[Certificate, ...]:
+    """The authority's roots, accepted only when their keys are among `pins`.
+
+    The first connection to a server that we cannot verify yet: nothing is sent that must stay secret, and nothing is
+    believed that does not fit the pins. Raises `TicketRefused` when it does not.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # checked by pin, below
+    try:
+        async with httpx2.AsyncClient(verify=context, timeout=_TIMEOUT, trust_env=False) as client:
+            response = await client.get(f"{url.rstrip('/')}{PREFIX}/roots")
+        if response.status_code != httpx2.codes.OK or len(response.content) > MAXIMUM_BODY:
+            raise ProtocolError(f"{url} did not answer with its roots (status {response.status_code})")
+        roots = parse_pem(response.content)
+    except (httpx2.HTTPError, OSError) as error:
+        raise _unreachable(url, error) from error
+    except ValueError as error:
+        raise ProtocolError(f"{url} did not answer with certificates: {error}") from error
+    trusted = tuple(root for root in roots if root.pin in pins)
+    if not trusted:
+        raise TicketRefused(
+            f"the server at {url} is not the one that made this ticket: its key does not fit the ticket's pin",
+            next_step="check the address, and that nobody sits between; or make a new ticket",
+        )
+    return trusted
+
+
+def _context(roots: Sequence[Certificate], certificate: tuple[Path, Path] | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(cadata=to_pem(tuple(roots)).decode())
+    if certificate is not None:
+        context.load_cert_chain(*certificate)
+    return context
+
+
+def _take_frames(buffer: bytearray) -> list[Frame]:
+    """The whole frames at the start of the buffer, which are taken out of it."""
+    frames = []
+    while len(buffer) >= 4:
+        length = int.from_bytes(buffer[:4], "big")
+        if length > _MAXIMUM_FRAME:
+            raise ProtocolError(f"a frame of {length} bytes is larger than the limit of {_MAXIMUM_FRAME}")
+        if len(buffer) < 4 + length:
+            break
+        frames.append(Frame.decode(bytes(buffer[4 : 4 + length])))
+        del buffer[: 4 + length]
+    return frames
+
+
+def _unreachable(url: str, error: Exception) -> HandselError:
+    if isinstance(error.__context__, ssl.SSLError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return NotAuthorised(
+            f"{url} is not the server of this trust domain: {error}",
+            next_step="check the address; if the authority was made anew, join again with a new ticket",
+        )
+    return Unreachable(f"{url} does not answer: {error or type(error).__name__}", next_step="is the server running?")
+
+
+def _refusal(response: httpx2.Response) -> HandselError:
+    text = response.text[:500]
+    code, _, message = text.partition(" ")
+    kinds: dict[str, type[HandselError]] = {Refused.code: Refused, TicketRefused.code: TicketRefused}
+    if code in kinds:
+        return kinds[code](message)
+    if response.status_code in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
+        return NotAuthorised(text)
+    if response.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
+        return Unreachable(f"the server failed: {text}")
+    return ProtocolError(f"the server answered {response.status_code}: {text}")

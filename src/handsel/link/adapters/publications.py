@@ -1,0 +1,59 @@
+"""Publications in a table of the server's store; the sequence is the database's."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from handsel.link.messages import Frame
+from handsel.link.resume import Publish
+from handsel.store.adapters.sqlite import SqliteStore, metadata
+from handsel.store.outcome import Appliers
+
+_publications = sa.Table(
+    "publications",
+    metadata,
+    sa.Column("host", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.Integer, nullable=False, unique=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+
+def _publish(connection: sa.Connection, write: Publish) -> None:
+    # One writer: the highest sequence plus one is free. Rows are replaced, never removed, so it only grows.
+    following = connection.execute(_LAST).scalar_one() + 1
+    connection.execute(
+        sa.delete(_publications).where(
+            _publications.c.host == write.host, _publications.c.kind == write.kind, _publications.c.key == write.key
+        )
+    )
+    connection.execute(
+        sa.insert(_publications),
+        {"host": write.host, "kind": write.kind, "key": write.key, "sequence": following, "body": write.body},
+    )
+
+
+_LAST = sa.select(sa.func.coalesce(sa.func.max(_publications.c.sequence), 0))
+
+APPLIERS: Appliers = {Publish: _publish}
+
+
+class Publications:
+    """What is published, read back."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._read = store.read
+
+    def since(self, host: str, sequence: int) -> list[Frame]:
+        """The frames of a host after `sequence`, in order."""
+        rows = self._read(
+            sa.select(_publications)
+            .where(_publications.c.host == host, _publications.c.sequence > sequence)
+            .order_by(_publications.c.sequence)
+        )
+        return [Frame(row.sequence, row.kind, row.key, row.body) for row in rows]
+
+    def current(self) -> dict[tuple[str, str, str], bytes]:
+        """Every publication's body by (host, kind, key)."""
+        return {(row.host, row.kind, row.key): row.body for row in self._read(sa.select(_publications))}

@@ -1,0 +1,337 @@
+"""The messages of the link as values. `wire.proto` is the format; this module is the only one that knows it.
+
+Every `decode` raises `ProtocolError` for bytes that are no such message. A receiver ignores fields that it does not
+know, so that server N works with agents N and N-1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from handsel.errors import ProtocolError
+from handsel.link import wire_pb2 as wire
+from handsel.pki.certificate import Certificate
+from handsel.pki.names import SpiffeId, TrustDomain
+
+VERSION = "1"
+VERSION_HEADER = "handsel-link-version"
+PREFIX = "/agent/v1"
+MAXIMUM_BODY = 1 << 20
+"""Bytes of one unary body. A thousand certificate requests fit; more come in several batches."""
+
+_M = TypeVar("_M", bound=Message)
+_V = TypeVar("_V")
+
+
+@dataclass(frozen=True)
+class JoinRequest:
+    ticket_id: str
+    csr: bytes
+    proof: bytes
+    host_name: str
+
+    def encode(self) -> bytes:
+        return wire.JoinRequest(
+            ticket_id=self.ticket_id, csr=self.csr, proof=self.proof, host_name=self.host_name
+        ).SerializeToString()
+
+    @classmethod
+    def decode(cls, body: bytes) -> JoinRequest:
+        return _decode(wire.JoinRequest, body, lambda m: cls(m.ticket_id, m.csr, m.proof, m.host_name))
+
+
+@dataclass(frozen=True)
+class JoinResponse:
+    agent_id: str
+    trust_domain: TrustDomain
+    chain: tuple[Certificate, ...]
+    roots: tuple[Certificate, ...]
+
+    def encode(self) -> bytes:
+        return wire.JoinResponse(
+            agent_id=self.agent_id,
+            trust_domain=str(self.trust_domain),
+            chain=_ders(self.chain),
+            roots=_ders(self.roots),
+        ).SerializeToString()
+
+    @classmethod
+    def decode(cls, body: bytes) -> JoinResponse:
+        return _decode(
+            wire.JoinResponse,
+            body,
+            lambda m: cls(m.agent_id, TrustDomain(m.trust_domain), _certificates(m.chain), _certificates(m.roots)),
+        )
+
+
+@dataclass(frozen=True)
+class RenewRequest:
+    csr: bytes
+
+    def encode(self) -> bytes:
+        return wire.RenewRequest(csr=self.csr).SerializeToString()
+
+    @classmethod
+    def decode(cls, body: bytes) -> RenewRequest:
+        return _decode(wire.RenewRequest, body, lambda m: cls(m.csr))
+
+
+@dataclass(frozen=True)
+class SignBatchRequest:
+    """(service, CSR in DER) pairs."""
+
+    wanted: tuple[tuple[str, bytes], ...]
+
+    def encode(self) -> bytes:
+        wanted = [wire.SignBatchRequest.Wanted(service=service, csr=csr) for service, csr in self.wanted]
+        return wire.SignBatchRequest(wanted=wanted).SerializeToString()
+
+    @classmethod
+    def decode(cls, body: bytes) -> SignBatchRequest:
+        return _decode(wire.SignBatchRequest, body, lambda m: cls(tuple((w.service, w.csr) for w in m.wanted)))
+
+
+@dataclass(frozen=True)
+class SignBatchResponse:
+    """One chain, leaf first, for each request, in its order."""
+
+    chains: tuple[tuple[Certificate, ...], ...]
+
+    def encode(self) -> bytes:
+        return wire.SignBatchResponse(chains=[wire.Chain(chain=_ders(c)) for c in self.chains]).SerializeToString()
+
+    @classmethod
+    def decode(cls, body: bytes) -> SignBatchResponse:
+        return _decode(wire.SignBatchResponse, body, lambda m: cls(tuple(_certificates(c.chain) for c in m.chains)))
+
+
+@dataclass(frozen=True)
+class Chain:
+    chain: tuple[Certificate, ...]
+
+    def encode(self) -> bytes:
+        return wire.Chain(chain=_ders(self.chain)).SerializeToString()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Chain:
+        return _decode(wire.Chain, body, lambda m: cls(_certificates(m.chain)))
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A proxy's NACK: the resources that it refused, and its own words why."""
+
+    type_url: str
+    names: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class WorkloadReport:
+    """What an agent chose for one workload (address, ports, log), and how it is.
+
+    `callee_ports` has one loopback port a callee. `certificate_not_after` is None until there is a certificate.
+    """
+
+    service: str
+    address: str
+    application_port: int
+    mesh_port: int
+    proxy_port: int
+    callee_ports: Mapping[str, int]
+    access_log: str
+    certificate_serial: str = ""
+    certificate_not_after: datetime | None = None
+    in_sync: bool = False
+    rejections: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    workloads: tuple[WorkloadReport, ...]
+
+    def encode(self) -> bytes:
+        return wire.Report(workloads=[_encode_workload(w) for w in self.workloads]).SerializeToString()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Report:
+        return _decode(wire.Report, body, lambda m: cls(tuple(_decode_workload(w) for w in m.workloads)))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of the watch: the newest body for (kind, key). Sequence 0 is a ping."""
+
+    sequence: int
+    kind: str
+    key: str = ""
+    body: bytes = b""
+
+    def encode(self) -> bytes:
+        """The frame as it travels: its length in four bytes, big-endian, then itself."""
+        frame = wire.Frame(sequence=self.sequence, kind=self.kind, key=self.key, body=self.body).SerializeToString()
+        return len(frame).to_bytes(4, "big") + frame
+
+    @classmethod
+    def decode(cls, body: bytes) -> Frame:
+        """A frame without its length."""
+        return _decode(wire.Frame, body, lambda m: cls(m.sequence, m.kind, m.key, m.body))
+
+
+PING = Frame(0, "ping")
+
+
+@dataclass(frozen=True)
+class AssignedWorkload:
+    """A service that this host runs. `port` 0 lets the agent choose; `renew_after` None means half to two thirds."""
+
+    service: str
+    identity: SpiffeId
+    port: int
+    callees: tuple[str, ...]
+    renew_after: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The body of a frame of kind `assignment`."""
+
+    KIND = "assignment"
+    workloads: tuple[AssignedWorkload, ...]
+
+    def encode(self) -> bytes:
+        return wire.Assignment(
+            workloads=[
+                wire.Assignment.Workload(
+                    service=w.service,
+                    identity=str(w.identity),
+                    port=w.port,
+                    callees=w.callees,
+                    renew_after_ms=round(w.renew_after.total_seconds() * 1000) if w.renew_after else 0,
+                )
+                for w in self.workloads
+            ]
+        ).SerializeToString()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Assignment:
+        return _decode(wire.Assignment, body, lambda m: cls(tuple(_decode_assigned(w) for w in m.workloads)))
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The body of a frame of kind `bundle`: the roots of the trust domain."""
+
+    KIND = "bundle"
+    roots: tuple[Certificate, ...]
+
+    def encode(self) -> bytes:
+        return wire.Bundle(roots=_ders(self.roots)).SerializeToString()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Bundle:
+        return _decode(wire.Bundle, body, lambda m: cls(_certificates(m.roots)))
+
+
+@dataclass(frozen=True)
+class PublishedResource:
+    """One xDS resource: its version is the hash of its bytes."""
+
+    type_url: str
+    name: str
+    version: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The body of a frame of kind `resources`: what a workload's proxy gets, its secrets by name only."""
+
+    KIND = "resources"
+    resources: tuple[PublishedResource, ...]
+    secrets: tuple[str, ...]
+
+    def encode(self) -> bytes:
+        return wire.Resources(
+            resources=[
+                wire.Resources.Resource(type_url=r.type_url, name=r.name, version=r.version, body=r.body)
+                for r in self.resources
+            ],
+            secrets=self.secrets,
+        ).SerializeToString(deterministic=True)
+
+    @classmethod
+    def decode(cls, body: bytes) -> Resources:
+        return _decode(
+            wire.Resources,
+            body,
+            lambda m: cls(
+                tuple(PublishedResource(r.type_url, r.name, r.version, r.body) for r in m.resources), tuple(m.secrets)
+            ),
+        )
+
+
+def _decode(kind: type[_M], body: bytes, build: Callable[[_M], _V]) -> _V:
+    message = kind()
+    try:
+        message.ParseFromString(body)
+        return build(message)
+    except (DecodeError, ValueError) as error:
+        raise ProtocolError(f"a malformed {kind.DESCRIPTOR.name}: {error}") from error
+
+
+def _ders(certificates: tuple[Certificate, ...]) -> list[bytes]:
+    return [certificate.der for certificate in certificates]
+
+
+def _certificates(ders: object) -> tuple[Certificate, ...]:
+    return tuple(Certificate(der) for der in ders)  # type: ignore[attr-defined]  # a repeated field has no public type
+
+
+def _encode_workload(report: WorkloadReport) -> wire.WorkloadReport:
+    ends = report.certificate_not_after
+    return wire.WorkloadReport(
+        service=report.service,
+        address=report.address,
+        application_port=report.application_port,
+        mesh_port=report.mesh_port,
+        proxy_port=report.proxy_port,
+        callee_ports=dict(report.callee_ports),
+        access_log=report.access_log,
+        certificate_serial=report.certificate_serial,
+        certificate_not_after=int(ends.timestamp()) if ends else 0,
+        in_sync=report.in_sync,
+        rejections=[wire.Rejection(type_url=r.type_url, names=r.names, reason=r.reason) for r in report.rejections],
+    )
+
+
+def _decode_workload(message: wire.WorkloadReport) -> WorkloadReport:
+    ends = message.certificate_not_after
+    return WorkloadReport(
+        service=message.service,
+        address=message.address,
+        application_port=message.application_port,
+        mesh_port=message.mesh_port,
+        proxy_port=message.proxy_port,
+        callee_ports=dict(message.callee_ports),
+        access_log=message.access_log,
+        certificate_serial=message.certificate_serial,
+        certificate_not_after=datetime.fromtimestamp(ends, UTC) if ends else None,
+        in_sync=message.in_sync,
+        rejections=tuple(Rejection(r.type_url, tuple(r.names), r.reason) for r in message.rejections),
+    )
+
+
+def _decode_assigned(message: wire.Assignment.Workload) -> AssignedWorkload:
+    return AssignedWorkload(
+        service=message.service,
+        identity=SpiffeId.parse(message.identity),
+        port=message.port,
+        callees=tuple(message.callees),
+        renew_after=timedelta(milliseconds=message.renew_after_ms) if message.renew_after_ms else None,
+    )

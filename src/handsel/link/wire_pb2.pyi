@@ -1,0 +1,167 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class JoinRequest(_message.Message):
+    __slots__ = ("ticket_id", "csr", "proof", "host_name")
+    TICKET_ID_FIELD_NUMBER: _ClassVar[int]
+    CSR_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    HOST_NAME_FIELD_NUMBER: _ClassVar[int]
+    ticket_id: str
+    csr: bytes
+    proof: bytes
+    host_name: str
+    def __init__(self, ticket_id: _Optional[str] = ..., csr: _Optional[bytes] = ..., proof: _Optional[bytes] = ..., host_name: _Optional[str] = ...) -> None: ...
+
+class JoinResponse(_message.Message):
+    __slots__ = ("agent_id", "trust_domain", "chain", "roots")
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    TRUST_DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_FIELD_NUMBER: _ClassVar[int]
+    ROOTS_FIELD_NUMBER: _ClassVar[int]
+    agent_id: str
+    trust_domain: str
+    chain: _containers.RepeatedScalarFieldContainer[bytes]
+    roots: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, agent_id: _Optional[str] = ..., trust_domain: _Optional[str] = ..., chain: _Optional[_Iterable[bytes]] = ..., roots: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class RenewRequest(_message.Message):
+    __slots__ = ("csr",)
+    CSR_FIELD_NUMBER: _ClassVar[int]
+    csr: bytes
+    def __init__(self, csr: _Optional[bytes] = ...) -> None: ...
+
+class SignBatchRequest(_message.Message):
+    __slots__ = ("wanted",)
+    class Wanted(_message.Message):
+        __slots__ = ("service", "csr")
+        SERVICE_FIELD_NUMBER: _ClassVar[int]
+        CSR_FIELD_NUMBER: _ClassVar[int]
+        service: str
+        csr: bytes
+        def __init__(self, service: _Optional[str] = ..., csr: _Optional[bytes] = ...) -> None: ...
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    wanted: _containers.RepeatedCompositeFieldContainer[SignBatchRequest.Wanted]
+    def __init__(self, wanted: _Optional[_Iterable[_Union[SignBatchRequest.Wanted, _Mapping]]] = ...) -> None: ...
+
+class Chain(_message.Message):
+    __slots__ = ("chain",)
+    CHAIN_FIELD_NUMBER: _ClassVar[int]
+    chain: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, chain: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class SignBatchResponse(_message.Message):
+    __slots__ = ("chains",)
+    CHAINS_FIELD_NUMBER: _ClassVar[int]
+    chains: _containers.RepeatedCompositeFieldContainer[Chain]
+    def __init__(self, chains: _Optional[_Iterable[_Union[Chain, _Mapping]]] = ...) -> None: ...
+
+class Report(_message.Message):
+    __slots__ = ("workloads",)
+    WORKLOADS_FIELD_NUMBER: _ClassVar[int]
+    workloads: _containers.RepeatedCompositeFieldContainer[WorkloadReport]
+    def __init__(self, workloads: _Optional[_Iterable[_Union[WorkloadReport, _Mapping]]] = ...) -> None: ...
+
+class WorkloadReport(_message.Message):
+    __slots__ = ("service", "address", "application_port", "mesh_port", "proxy_port", "callee_ports", "access_log", "certificate_serial", "certificate_not_after", "in_sync", "rejections")
+    class CalleePortsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    APPLICATION_PORT_FIELD_NUMBER: _ClassVar[int]
+    MESH_PORT_FIELD_NUMBER: _ClassVar[int]
+    PROXY_PORT_FIELD_NUMBER: _ClassVar[int]
+    CALLEE_PORTS_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_LOG_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_SERIAL_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_NOT_AFTER_FIELD_NUMBER: _ClassVar[int]
+    IN_SYNC_FIELD_NUMBER: _ClassVar[int]
+    REJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    address: str
+    application_port: int
+    mesh_port: int
+    proxy_port: int
+    callee_ports: _containers.ScalarMap[str, int]
+    access_log: str
+    certificate_serial: str
+    certificate_not_after: int
+    in_sync: bool
+    rejections: _containers.RepeatedCompositeFieldContainer[Rejection]
+    def __init__(self, service: _Optional[str] = ..., address: _Optional[str] = ..., application_port: _Optional[int] = ..., mesh_port: _Optional[int] = ..., proxy_port: _Optional[int] = ..., callee_ports: _Optional[_Mapping[str, int]] = ..., access_log: _Optional[str] = ..., certificate_serial: _Optional[str] = ..., certificate_not_after: _Optional[int] = ..., in_sync: _Optional[bool] = ..., rejections: _Optional[_Iterable[_Union[Rejection, _Mapping]]] = ...) -> None: ...
+
+class Rejection(_message.Message):
+    __slots__ = ("type_url", "names", "reason")
+    TYPE_URL_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    type_url: str
+    names: _containers.RepeatedScalarFieldContainer[str]
+    reason: str
+    def __init__(self, type_url: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Frame(_message.Message):
+    __slots__ = ("sequence", "kind", "key", "body")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    kind: str
+    key: str
+    body: bytes
+    def __init__(self, sequence: _Optional[int] = ..., kind: _Optional[str] = ..., key: _Optional[str] = ..., body: _Optional[bytes] = ...) -> None: ...
+
+class Assignment(_message.Message):
+    __slots__ = ("workloads",)
+    class Workload(_message.Message):
+        __slots__ = ("service", "identity", "port", "callees", "renew_after_ms")
+        SERVICE_FIELD_NUMBER: _ClassVar[int]
+        IDENTITY_FIELD_NUMBER: _ClassVar[int]
+        PORT_FIELD_NUMBER: _ClassVar[int]
+        CALLEES_FIELD_NUMBER: _ClassVar[int]
+        RENEW_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+        service: str
+        identity: str
+        port: int
+        callees: _containers.RepeatedScalarFieldContainer[str]
+        renew_after_ms: int
+        def __init__(self, service: _Optional[str] = ..., identity: _Optional[str] = ..., port: _Optional[int] = ..., callees: _Optional[_Iterable[str]] = ..., renew_after_ms: _Optional[int] = ...) -> None: ...
+    WORKLOADS_FIELD_NUMBER: _ClassVar[int]
+    workloads: _containers.RepeatedCompositeFieldContainer[Assignment.Workload]
+    def __init__(self, workloads: _Optional[_Iterable[_Union[Assignment.Workload, _Mapping]]] = ...) -> None: ...
+
+class Bundle(_message.Message):
+    __slots__ = ("roots",)
+    ROOTS_FIELD_NUMBER: _ClassVar[int]
+    roots: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, roots: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Resources(_message.Message):
+    __slots__ = ("resources", "secrets")
+    class Resource(_message.Message):
+        __slots__ = ("type_url", "name", "version", "body")
+        TYPE_URL_FIELD_NUMBER: _ClassVar[int]
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        VERSION_FIELD_NUMBER: _ClassVar[int]
+        BODY_FIELD_NUMBER: _ClassVar[int]
+        type_url: str
+        name: str
+        version: str
+        body: bytes
+        def __init__(self, type_url: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., body: _Optional[bytes] = ...) -> None: ...
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
+    resources: _containers.RepeatedCompositeFieldContainer[Resources.Resource]
+    secrets: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, resources: _Optional[_Iterable[_Union[Resources.Resource, _Mapping]]] = ..., secrets: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -1,0 +1,352 @@
+"""The mesh file, `handsel.yaml`: what it may say, and how it becomes the graph. Every fault is gathered with its place."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import shlex
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from handsel.documents import yaml
+from handsel.documents.yaml import Document
+from handsel.errors import FileFault, InvalidFile
+from handsel.model.graph import External, ExternalTls, Mesh, Origin, Protocol, Service
+from handsel.pki.names import TrustDomain
+
+# A service's name is a label of a host name (RFC 1123, section 2.1), since `http://name/` must work.
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+NOT_YET = {
+    (): ("gateways", "contexts", "secrets", "networks"),
+    ("authority",): ("profiles", "acme", "keys"),
+    ("services", "*"): ("expose",),
+}
+"""Keys of the design that this version does not carry out: refused by name, never ignored."""
+
+
+def parse_duration(text: Any) -> timedelta:
+    """`90s`, `10m`, `1h`, `500ms`, `2d`. Raises `ValueError`."""
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError("a duration is a number with a unit, such as 90s, 10m or 1h")
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration, json_schema_input_type=str),
+]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServiceFile(_Strict):
+    """One service."""
+
+    command: str | None = Field(None, description="What `up` starts, in the folder of this file.")
+    port: Port | None = Field(None, description="Where the program listens, plain, on loopback. Free when left out.")
+    protocol: Protocol = Field(Protocol.HTTP, description="What the program speaks.")
+    calls: list[str] = Field([], description="All that it may reach: services and externals. Everything else is denied.")
+    sidecar: bool = Field(True, description="False: started, but no part of the mesh.")
+    namespace: str = Field("default", description="Second part of the identity.")
+    service_account: str | None = Field(None, description="Last part of the identity. The service's name when left out.")
+
+
+class ExternalTlsFile(_Strict):
+    """The TLS that the sidecar makes towards an external service."""
+
+    mode: Literal["disable", "simple", "mutual"] = Field("simple", description="`mutual` shows a client certificate.")
+    client_certificate: str | None = Field(None, description="PEM file with the client's chain.")
+    private_key: str | None = Field(None, description="PEM file with its key.")
+    ca_certificates: str | None = Field(None, description="PEM file with the roots to trust. The system's when left out.")
+    server_name: str | None = Field(None, description="The name sent as SNI. `host` when left out.")
+
+
+class ExternalFile(_Strict):
+    """A service outside the mesh."""
+
+    host: str = Field(description="Its name, as programs write it: http://host/.")
+    port: Port = Field(443, description="Its port.")
+    protocol: Protocol = Field(Protocol.HTTP, description="What it speaks.")
+    endpoints: list[str] = Field([], description="Addresses as ip:port. By DNS when left out.")
+    tls: ExternalTlsFile = Field(ExternalTlsFile(), description="How the sidecar speaks to it.")
+
+
+class AuthorityFile(_Strict):
+    """The authority."""
+
+    leaf_lifetime: Duration = Field(timedelta(hours=1), description="How long a workload's certificate lives.")
+    renew_after: Duration | None = Field(
+        None, description="For tests: renew at this age. Between half and two thirds of life when left out."
+    )
+
+
+class TelemetryFile(_Strict):
+    """What is seen."""
+
+    requests: bool = Field(False, description="True makes ports layer 7, so that single requests are seen.")
+
+
+class MeshFile(_Strict):
+    """The mesh file of handsel."""
+
+    trust_domain: str = Field("mesh.internal", description="The name that all identities of this mesh start with.")
+    services: dict[str, ServiceFile] = Field({}, description="The services, by name.")
+    external: dict[str, ExternalFile] = Field({}, description="Services outside the mesh, by name.")
+    include: list[str] = Field([], description="Files with Istio resources, as patterns relative to this file.")
+    authority: AuthorityFile = Field(AuthorityFile(), description="The authority.")
+    telemetry: TelemetryFile = Field(TelemetryFile(), description="What is seen.")
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the mesh file, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **MeshFile.model_json_schema()}
+
+
+def parse(text: bytes, file: str, *, folder: str, absolute: Callable[[str], str]) -> tuple[Mesh, tuple[str, ...]]:
+    """The graph that a mesh file describes, and its `include` patterns.
+
+    `absolute` turns a path of the file into an absolute one. Raises `InvalidFile` with every fault found.
+    """
+    documents = yaml.parse(text, file)
+    if len(documents) != 1 or not isinstance(documents[0].value, dict):
+        place = documents[1].place(()) if len(documents) > 1 else (1, 1)
+        message = "a mesh file is one document" if len(documents) > 1 else "a mesh file starts with keys such as services:"
+        raise InvalidFile([FileFault(file, *place, "", message)])
+    document = documents[0]
+    content = _validate(document)
+    reader = _MeshReader(document, content, folder, absolute)
+    return reader.read(), tuple(content.include)
+
+
+def _validate(document: Document) -> MeshFile:
+    try:
+        return MeshFile.model_validate(document.value)
+    except ValidationError as error:
+        faults = [_fault(document, details) for details in error.errors()]
+        raise InvalidFile(sorted(set(faults))) from error
+
+
+def _fault(document: Document, details: Any) -> FileFault:
+    path = tuple(step for step in details["loc"])
+    kind = details["type"]
+    if kind == "extra_forbidden":
+        return document.fault(path, _unknown_key(path))
+    if kind == "missing":
+        return document.fault(path[:-1], f"{path[-1]!r} is missing")
+    if kind == "value_error":
+        return document.fault(path, str(details["ctx"]["error"]))
+    if kind in ("enum", "literal_error"):
+        return document.fault(path, f"must be {details['ctx']['expected']}, not {details['input']!r}")
+    if kind in ("greater_than_equal", "less_than_equal") and path[-1] == "port":
+        return document.fault(path, f"a port is a number from 1 to 65535, not {details['input']}")
+    kinds = {
+        "string_type": "text",
+        "bool_type": "true or false",
+        "bool_parsing": "true or false",
+        "int_type": "a whole number",
+        "int_parsing": "a whole number",
+        "list_type": "a list",
+        "dict_type": "keys and values",
+        "model_type": "keys and values",
+        "model_attributes_type": "keys and values",
+    }
+    if kind in kinds:
+        return document.fault(path, f"must be {kinds[kind]}, not {_short(details['input'])}")
+    return document.fault(path, details["msg"])
+
+
+def _unknown_key(path: tuple[Any, ...]) -> str:
+    *above, key = path
+    place = tuple("*" if index == 1 else step for index, step in enumerate(above))
+    if key in NOT_YET.get(place, ()):
+        return "not supported yet"
+    known = _known_keys(place)
+    close = difflib.get_close_matches(str(key), known, n=1)
+    hint = f'did you mean "{close[0]}"?' if close else f"known here: {', '.join(known)}"
+    return f"unknown key, {hint}"
+
+
+def _known_keys(place: tuple[Any, ...]) -> list[str]:
+    models: dict[tuple[Any, ...], type[BaseModel]] = {
+        (): MeshFile,
+        ("services", "*"): ServiceFile,
+        ("external", "*"): ExternalFile,
+        ("external", "*", "tls"): ExternalTlsFile,
+        ("authority",): AuthorityFile,
+        ("telemetry",): TelemetryFile,
+    }
+    return list(models[place].model_fields) if place in models else []
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+class _MeshReader:
+    """Builds the graph from a valid file and gathers what only the whole can tell."""
+
+    def __init__(self, document: Document, content: MeshFile, folder: str, absolute: Callable[[str], str]) -> None:
+        self._document = document
+        self._content = content
+        self._folder = folder
+        self._absolute = absolute
+        self._faults: list[FileFault] = []
+
+    def read(self) -> Mesh:
+        trust_domain = self._trust_domain()
+        services = {name: self._service(name, each, trust_domain) for name, each in self._content.services.items()}
+        externals = {name: self._external(name, each) for name, each in self._content.external.items()}
+        self._check_names(services, externals)
+        self._check_ports(services)
+        self._check_lifetimes()
+        if self._faults:
+            raise InvalidFile(sorted(self._faults))
+        authority = self._content.authority
+        return Mesh(
+            trust_domain,
+            services,
+            externals,
+            authority.leaf_lifetime,
+            authority.renew_after,
+            self._content.telemetry.requests,
+            self._folder,
+        )
+
+    def _trust_domain(self) -> TrustDomain:
+        try:
+            return TrustDomain(self._content.trust_domain)
+        except ValueError as error:
+            self._fault(("trust_domain",), str(error))
+            return TrustDomain("invalid")
+
+    def _service(self, name: str, content: ServiceFile, trust_domain: TrustDomain) -> Service:
+        path: tuple[str | int, ...] = ("services", name)
+        if not _NAME.fullmatch(name):
+            self._fault(path, "a name has lower-case letters, digits and dashes, at most 63 (it becomes http://name/)")
+        try:
+            identity = trust_domain.workload(content.namespace, content.service_account or name)
+        except ValueError as error:
+            self._fault(path, str(error))
+            identity = trust_domain.nobody
+        try:
+            command = tuple(shlex.split(content.command or ""))
+        except ValueError as error:
+            self._fault((*path, "command"), f"cannot be split into words: {error}")
+            command = ()
+        calls: dict[str, Origin] = {}
+        for index, callee in enumerate(content.calls):
+            if callee in calls:
+                self._fault((*path, "calls", index), f"{callee!r} is there twice")
+            calls[callee] = self._origin((*path, "calls", index))
+        return Service(
+            name, identity, content.protocol, content.port or 0, command, calls, content.sidecar, self._origin(path)
+        )
+
+    def _external(self, name: str, content: ExternalFile) -> External:
+        path: tuple[str | int, ...] = ("external", name)
+        if not _NAME.fullmatch(name):
+            self._fault(path, "a name has lower-case letters, digits and dashes, at most 63")
+        if not _HOST.fullmatch(content.host):
+            self._fault((*path, "host"), f"{content.host!r} is no host name in lower case")
+        endpoints = [self._endpoint((*path, "endpoints", i), text) for i, text in enumerate(content.endpoints)]
+        tls = content.tls
+        tls_path = (*path, "tls") if (*path, "tls") in self._document.places else path
+        if tls.mode == "mutual" and not (tls.client_certificate and tls.private_key):
+            self._fault(tls_path, "mode mutual needs client_certificate and private_key")
+        if tls.mode != "mutual" and (tls.client_certificate or tls.private_key):
+            self._fault(tls_path, f"mode {tls.mode} shows no client certificate: use mode mutual, or leave it out")
+        server_name = tls.server_name or content.host
+        return External(
+            name=name,
+            host=content.host,
+            port=content.port,
+            plain_port=80,
+            protocol=content.protocol,
+            endpoints=tuple(endpoint for endpoint in endpoints if endpoint),
+            tls=ExternalTls(tls.mode),
+            client_certificate=self._path(tls.client_certificate),
+            private_key=self._path(tls.private_key),
+            ca_certificates=self._path(tls.ca_certificates),
+            server_name=server_name,
+            server_names=(server_name,),
+            origin=self._origin(path),
+        )
+
+    def _endpoint(self, path: tuple[str | int, ...], text: str) -> tuple[str, int] | None:
+        address, separator, port = text.rpartition(":")
+        try:
+            parsed = ipaddress.ip_address(address.strip("[]"))
+            if not separator or not port.isdecimal() or not 1 <= int(port) <= 65535:
+                raise ValueError
+        except ValueError:
+            self._fault(path, f"{text!r} is no address with a port, such as 10.0.0.7:443")
+            return None
+        return str(parsed), int(port)
+
+    def _check_names(self, services: dict[str, Service], externals: dict[str, External]) -> None:
+        for name in services.keys() & externals.keys():
+            self._fault(("external", name), "a service has this name already")
+        hosts: dict[str, str] = {}
+        for name, external in externals.items():
+            if external.host in hosts:
+                self._fault(("external", name, "host"), f"{external.host} is external {hosts[external.host]!r} already")
+            elif external.host in services:
+                self._fault(("external", name, "host"), f"a service is called {external.host} already")
+            hosts[external.host] = name
+        known = [*(name for name, service in services.items() if service.sidecar), *externals]
+        for name, service in services.items():
+            for index, callee in enumerate(service.calls):
+                path = ("services", name, "calls", index)
+                if callee == name:
+                    self._fault(path, "a service does not call itself through the mesh")
+                elif callee in services and not services[callee].sidecar:
+                    self._fault(path, f"{callee!r} has no sidecar: declare it under external")
+                elif callee not in known:
+                    close = difflib.get_close_matches(callee, known, n=1)
+                    hint = f', did you mean "{close[0]}"?' if close else ""
+                    self._fault(path, f"there is no service or external {callee!r}{hint}")
+            if service.calls and not service.sidecar:
+                self._fault(("services", name, "calls"), "without a sidecar there are no calls: everything is direct")
+        identities: dict[object, str] = {}
+        for name, service in services.items():
+            if service.identity in identities:
+                self._fault(("services", name), f"has the same identity as {identities[service.identity]!r}")
+            identities[service.identity] = name
+
+    def _check_ports(self, services: dict[str, Service]) -> None:
+        ports: dict[int, str] = {}
+        for name, service in services.items():
+            if service.port and service.port in ports:
+                self._fault(("services", name, "port"), f"service {ports[service.port]!r} has port {service.port} already")
+            ports[service.port] = name
+
+    def _check_lifetimes(self) -> None:
+        authority = self._content.authority
+        if not timedelta(seconds=2) <= authority.leaf_lifetime <= timedelta(hours=24):
+            self._fault(("authority", "leaf_lifetime"), "must be between 2s and 24h")
+        if authority.renew_after is not None and not (
+            timedelta(milliseconds=500) <= authority.renew_after < authority.leaf_lifetime
+        ):
+            self._fault(("authority", "renew_after"), "must be at least 500ms and shorter than leaf_lifetime")
+
+    def _path(self, text: str | None) -> str:
+        return self._absolute(text) if text else ""
+
+    def _origin(self, path: tuple[str | int, ...]) -> Origin:
+        return Origin(self._document.file, self._document.place(path)[0])
+
+    def _fault(self, path: tuple[str | int, ...], message: str) -> None:
+        self._faults.append(self._document.fault(path, message))

@@ -1,0 +1,108 @@
+"""The nouns of a mesh, free of faults: every name resolves, every identity is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from handsel.pki.names import SpiffeId, TrustDomain
+
+
+class Protocol(StrEnum):
+    """What a service speaks, plain, on its own port."""
+
+    HTTP = "http"
+    HTTP2 = "http2"
+    GRPC = "grpc"
+    TCP = "tcp"
+
+    @property
+    def is_http2(self) -> bool:
+        return self in (Protocol.HTTP2, Protocol.GRPC)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where in a file something was said."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A program of the mesh.
+
+    `port` 0 lets the agent choose. `calls` names services and externals, in the order of the file, each with its
+    origin. `sidecar` False: started, but no part of the mesh. `command` is split and ready to run, empty when `up`
+    starts nothing.
+    """
+
+    name: str
+    identity: SpiffeId
+    protocol: Protocol
+    port: int
+    command: tuple[str, ...]
+    calls: Mapping[str, Origin]
+    sidecar: bool
+    origin: Origin
+
+
+class ExternalTls(StrEnum):
+    """How a sidecar speaks to the outside."""
+
+    DISABLE = "disable"
+    SIMPLE = "simple"
+    MUTUAL = "mutual"
+
+
+@dataclass(frozen=True)
+class External:
+    """A service outside the mesh, and the TLS that the sidecar makes towards it.
+
+    `endpoints` are (address, port) pairs; empty means `host` by DNS. Paths are absolute. `ca_certificates` empty means
+    the operating system's roots. `server_names` are the names of which its certificate must carry one.
+    """
+
+    name: str
+    host: str
+    port: int
+    plain_port: int
+    protocol: Protocol
+    endpoints: tuple[tuple[str, int], ...]
+    tls: ExternalTls
+    client_certificate: str
+    private_key: str
+    ca_certificates: str
+    server_name: str
+    server_names: tuple[str, ...]
+    origin: Origin
+    request_timeout: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """The whole graph of one trust domain."""
+
+    trust_domain: TrustDomain
+    services: Mapping[str, Service]
+    externals: Mapping[str, External]
+    leaf_lifetime: timedelta
+    renew_after: timedelta | None
+    requests_seen: bool
+    folder: str
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def members(self) -> dict[str, Service]:
+        """The services that have a sidecar, by name."""
+        return {name: service for name, service in self.services.items() if service.sidecar}
+
+    def callers_of(self, service: str) -> list[Service]:
+        """The services that may call this one, in the order of the file."""
+        return [caller for caller in self.members.values() if service in caller.calls]

@@ -1,0 +1,128 @@
+"""Certificates as values that remember their bytes (RFC 5280, X.509-SVID)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import NameOID
+
+from handsel.pki.keys import pin
+from handsel.pki.names import SpiffeId
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One certificate, by its DER bytes. Raises `ValueError` when they are none."""
+
+    der: bytes
+
+    def __post_init__(self) -> None:
+        _ = self.parsed
+
+    @cached_property
+    def parsed(self) -> x509.Certificate:
+        """The same as a value of `cryptography`."""
+        return x509.load_der_x509_certificate(self.der)
+
+    @classmethod
+    def of(cls, parsed: x509.Certificate) -> Certificate:
+        """The certificate behind a value of `cryptography`."""
+        return cls(parsed.public_bytes(serialization.Encoding.DER))
+
+    @cached_property
+    def pem(self) -> bytes:
+        return self.parsed.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def serial(self) -> str:
+        """The serial number in lower-case hex."""
+        return f"{self.parsed.serial_number:x}"
+
+    @property
+    def not_before(self) -> datetime:
+        return self.parsed.not_valid_before_utc
+
+    @property
+    def not_after(self) -> datetime:
+        return self.parsed.not_valid_after_utc
+
+    @cached_property
+    def spiffe_id(self) -> SpiffeId | None:
+        """The one SPIFFE ID that it carries (X.509-SVID, section 2), or None."""
+        identities = [name for name in self.uri_names if name.startswith("spiffe://")]
+        return SpiffeId.parse(identities[0]) if len(identities) == 1 else None
+
+    @property
+    def uri_names(self) -> list[str]:
+        names = self._alternative_names
+        return names.get_values_for_type(x509.UniformResourceIdentifier) if names else []
+
+    @property
+    def dns_names(self) -> list[str]:
+        names = self._alternative_names
+        return names.get_values_for_type(x509.DNSName) if names else []
+
+    @property
+    def ip_names(self) -> list[str]:
+        names = self._alternative_names
+        return [str(address) for address in names.get_values_for_type(x509.IPAddress)] if names else []
+
+    @cached_property
+    def _alternative_names(self) -> x509.SubjectAlternativeName | None:
+        try:
+            return self.parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            return None
+
+    @property
+    def is_ca(self) -> bool:
+        try:
+            return self.parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        except x509.ExtensionNotFound:
+            return False
+
+    @property
+    def subject(self) -> str:
+        """The common name, or the whole subject when it has none."""
+        return _common_name(self.parsed.subject)
+
+    @property
+    def issuer(self) -> str:
+        """The issuer's common name, or its whole name when it has none."""
+        return _common_name(self.parsed.issuer)
+
+    @cached_property
+    def public_key_der(self) -> bytes:
+        """The SubjectPublicKeyInfo, DER."""
+        return self.parsed.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
+    @property
+    def pin(self) -> str:
+        """The pin of its public key, see `handsel.pki.keys.pin`."""
+        return pin(self.public_key_der)
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the DER, hex."""
+        return self.parsed.fingerprint(hashes.SHA256()).hex()
+
+
+def parse_pem(pem: bytes) -> tuple[Certificate, ...]:
+    """Every certificate in a PEM file, in order. Raises `ValueError` when there is none or one is broken."""
+    return tuple(Certificate.of(parsed) for parsed in x509.load_pem_x509_certificates(pem))
+
+
+def to_pem(certificates: tuple[Certificate, ...]) -> bytes:
+    """One PEM of all, in order."""
+    return b"".join(certificate.pem for certificate in certificates)
+
+
+def _common_name(name: x509.Name) -> str:
+    attributes = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(attributes[0].value) if attributes else name.rfc4514_string()

@@ -1,0 +1,93 @@
+"""Names that identify: trust domains and SPIFFE IDs (SPIFFE-ID standard, sections 2.1 to 2.4)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
+_SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
+_MAXIMUM_LENGTH = 2048
+
+
+@dataclass(frozen=True, order=True)
+class TrustDomain:
+    """A trust domain's name: lower-case letters, digits, dots, dashes, underscores; at most 255.
+
+    Raises `ValueError` for anything else.
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if not _TRUST_DOMAIN.fullmatch(self.name):
+            raise ValueError(f"{self.name!r} is no trust domain: use lower-case letters, digits, '.', '-' and '_'")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def server(self) -> SpiffeId:
+        """The identity of handsel's own servers (reserved path)."""
+        return SpiffeId(self, "/handsel/server")
+
+    @property
+    def server_dns(self) -> str:
+        """The DNS name that every server's certificate carries, so that agents check one name at any address."""
+        return f"server.handsel.{self.name}"
+
+    @property
+    def nobody(self) -> SpiffeId:
+        """An identity that is never issued: what a matcher says when nobody is allowed."""
+        return SpiffeId(self, "/handsel/nobody")
+
+    def agent(self, agent_id: str) -> SpiffeId:
+        """The identity of the agent with this id (reserved path)."""
+        return SpiffeId(self, f"/handsel/agent/{agent_id}")
+
+    def workload(self, namespace: str, service_account: str) -> SpiffeId:
+        """A workload's identity, in the form that Istio's principals use."""
+        return SpiffeId(self, f"/ns/{namespace}/sa/{service_account}")
+
+
+@dataclass(frozen=True, order=True)
+class SpiffeId:
+    """`spiffe://<trust domain><path>`; the path is empty or starts with a slash.
+
+    Raises `ValueError` for a path that the standard does not allow (empty or dotted segments, other characters).
+    """
+
+    trust_domain: TrustDomain
+    path: str
+
+    def __post_init__(self) -> None:
+        if self.path and not self.path.startswith("/"):
+            raise ValueError(f"the path {self.path!r} of a SPIFFE ID must start with '/'")
+        for segment in self.path.split("/")[1:]:
+            if not _SEGMENT.fullmatch(segment) or segment in (".", ".."):
+                raise ValueError(f"{segment!r} is no segment of a SPIFFE ID")
+        if len(str(self)) > _MAXIMUM_LENGTH:
+            raise ValueError(f"a SPIFFE ID has at most {_MAXIMUM_LENGTH} bytes")
+
+    def __str__(self) -> str:
+        return f"spiffe://{self.trust_domain}{self.path}"
+
+    @classmethod
+    def parse(cls, text: str) -> SpiffeId:
+        """The SPIFFE ID written in `text`. Raises `ValueError` when it is none."""
+        scheme, separator, rest = text.partition("://")
+        if scheme != "spiffe" or not separator:
+            raise ValueError(f"{text!r} is no SPIFFE ID: it must start with spiffe://")
+        domain, slash, path = rest.partition("/")
+        return cls(TrustDomain(domain), slash + path)
+
+    @property
+    def agent_id(self) -> str | None:
+        """The id of the agent that this names, or None when it names no agent."""
+        prefix = "/handsel/agent/"
+        return self.path.removeprefix(prefix) if self.path.startswith(prefix) else None
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether this names a part of handsel itself, which no workload may be."""
+        return self.path == "/handsel" or self.path.startswith("/handsel/")

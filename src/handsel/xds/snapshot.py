@@ -1,0 +1,36 @@
+"""Everything one Envoy should have, consistent in itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from handsel.errors import Bug
+from handsel.xds.resources import CLUSTER, ENDPOINT, Resource
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Resources by (type URL, name). Build it with `snapshot`, which checks it."""
+
+    resources: Mapping[tuple[str, str], Resource]
+
+    def of_type(self, type_url: str) -> dict[str, Resource]:
+        """The resources of one type by name."""
+        return {name: resource for (kind, name), resource in self.resources.items() if kind == type_url}
+
+
+EMPTY = Snapshot({})
+
+
+def snapshot(resources: Iterable[Resource]) -> Snapshot:
+    """A snapshot of these resources. Raises `Bug` when two share a name or an endpoint set has no cluster."""
+    by_key: dict[tuple[str, str], Resource] = {}
+    for each in resources:
+        if each.key in by_key:
+            raise Bug(f"two resources of one name: {each.type_url} {each.name}")
+        by_key[each.key] = each
+    for kind, name in by_key:
+        if kind == ENDPOINT and (CLUSTER, name) not in by_key:
+            raise Bug(f"endpoints for {name}, which is no cluster")
+    return Snapshot(by_key)

@@ -1,19 +1,19 @@
 """The whole error tree. Every error a person can meet has a stable code, says who is at fault and what to do next.
 
-    HandselError
-    ├── InvalidFile        HS-C001  operator   a file of the user's is wrong; carries every fault found
-    ├── UsageError         HS-C002  operator   a command that cannot be carried out as given
-    ├── StateError         HS-S001  operator   the state folder cannot be used
-    ├── StateInUse         HS-S002  operator   another process holds the state folder
-    ├── PortInUse          HS-S003  operator   a port that a person wrote is taken
-    ├── EnvoyMissing       HS-S004  operator   no Envoy binary to run
-    ├── Unreachable        HS-L001  network    the other part of handsel does not answer
-    ├── NotAuthorised      HS-L002  peer       the other part knows us and refuses
-    ├── ProtocolError      HS-L003  peer       bytes that are not what the protocol says
-    ├── Refused            HS-A001  peer       the authority refuses to sign
-    ├── TicketRefused      HS-A002  operator   a join ticket is wrong, used or too old
-    ├── Conflict           HS-D001  us         a precondition of a write no longer holds
-    └── Bug                HS-X001  us         an invariant of our own is broken
+HandselError
+├── InvalidFile        HS-C001  operator   a file of the user's is wrong; carries every fault found
+├── UsageError         HS-C002  operator   a command that cannot be carried out as given
+├── StateError         HS-S001  operator   the state folder cannot be used
+├── StateInUse         HS-S002  operator   another process holds the state folder
+├── PortInUse          HS-S003  operator   a port that a person wrote is taken
+├── EnvoyMissing       HS-S004  operator   no Envoy binary to run
+├── Unreachable        HS-L001  network    the other part of handsel does not answer
+├── NotAuthorised      HS-L002  peer       the other part knows us and refuses
+├── ProtocolError      HS-L003  peer       bytes that are not what the protocol says
+├── Refused            HS-A001  peer       the authority refuses to sign
+├── TicketRefused      HS-A002  operator   a join ticket is wrong, used or too old
+├── Conflict           HS-D001  us         a precondition of a write no longer holds
+└── Bug                HS-X001  us         an invariant of our own is broken
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from handsel.authority import ticket as tickets
 from handsel.authority.model import Approval, Domain, Host, Ticket
 from handsel.errors import Refused, TicketRefused
+from handsel.link import ticket as tickets
 from handsel.pki import csr
 from handsel.pki.csr import CertificateRequest
 
@@ -69,7 +69,9 @@ def approve_workload(service: str, request: CertificateRequest, host: Host, doma
     )
 
 
-def approve_server(request: CertificateRequest, names: tuple[str, ...], addresses: tuple[str, ...], domain: Domain) -> Approval:
+def approve_server(
+    request: CertificateRequest, names: tuple[str, ...], addresses: tuple[str, ...], domain: Domain
+) -> Approval:
     """The server's own certificate: its SPIFFE ID, the reserved DNS name, and where it listens."""
     return Approval(
         identity=domain.trust_domain.server,

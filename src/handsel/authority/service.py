@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from handsel.authority import ca, check, directory, ra
-from handsel.authority import ticket as tickets
 from handsel.authority.model import Approval, CheckedDraft, Domain, Host, Issuer, Ticket
+from handsel.link import ticket as tickets
 from handsel.pki.certificate import Certificate
 from handsel.pki.secret import Secret
 from handsel.store.journal import entry
@@ -114,8 +114,13 @@ def issue(intent: Intent, issuer: Issuer, *, now: datetime) -> Outcome[tuple[Cer
     for draft, certificate in zip(intent.drafts, certificates, strict=True):
         writes.append(directory.issued(certificate))
         writes.append(
-            entry("issued", now, serial=certificate.serial, identity=str(draft.draft.identity),
-                  sha256=certificate.fingerprint)
+            entry(
+                "issued",
+                now,
+                serial=certificate.serial,
+                identity=str(draft.draft.identity),
+                sha256=certificate.fingerprint,
+            )
         )
     return Outcome(tuple(writes), certificates)
 
@@ -136,7 +141,5 @@ def _intend(approvals: Sequence[Approval], domain: Domain, issuer: Issuer, now: 
         checked = check.check(draft, issuer, domain)
         drafts.append(checked)
         writes.append(directory.intended(checked))
-        writes.append(
-            entry("intended", now, serial=draft.serial, identity=str(draft.identity), by=draft.requested_by)
-        )
+        writes.append(entry("intended", now, serial=draft.serial, identity=str(draft.identity), by=draft.requested_by))
     return Intent(tuple(writes), tuple(drafts))

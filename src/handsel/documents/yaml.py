@@ -108,6 +108,7 @@ class _Reader:
             return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
             return [self.read(each, (*path, index), depth + 1) for index, each in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode), "a node is one of three"
         return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: Path, depth: int) -> dict[str, Value]:
@@ -124,7 +125,7 @@ class _Reader:
             result[key] = self.read(value_node, (*path, key), depth + 1)
         return result
 
-    def _scalar(self, node: yaml.Node, path: Path) -> Value:
+    def _scalar(self, node: yaml.ScalarNode, path: Path) -> Value:
         text: str = node.value
         if node.style in _QUOTED:
             return text

@@ -70,8 +70,10 @@ class Door:
         path = scope["path"]
         handler = self._routes.get((scope["method"], path))
         if handler is None:
-            return Response(405, b"this method is not known here\n") if path in self._paths else Response(
-                404, b"there is nothing here\n"
+            return (
+                Response(405, b"this method is not known here\n")
+                if path in self._paths
+                else Response(404, b"there is nothing here\n")
             )
         body = await _read_body(receive)
         if body is None:

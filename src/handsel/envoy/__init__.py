@@ -1,0 +1,1 @@
+"""One Envoy: its bootstrap, its binary, its process, its admin door. Knows no room."""

@@ -188,13 +188,13 @@ PING = Frame(0, "ping")
 
 @dataclass(frozen=True)
 class AssignedWorkload:
-    """A service that this host runs. `port` 0 lets the agent choose; `renew_after` None means half to two thirds."""
+    """A service that this host runs. `port` 0 lets the agent choose; `renew_before_end` None renews between half and two thirds."""
 
     service: str
     identity: SpiffeId
     port: int
     callees: tuple[str, ...]
-    renew_after: timedelta | None = None
+    renew_before_end: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class Assignment:
                     identity=str(w.identity),
                     port=w.port,
                     callees=w.callees,
-                    renew_after_ms=round(w.renew_after.total_seconds() * 1000) if w.renew_after else 0,
+                    renew_before_end_ms=round(w.renew_before_end.total_seconds() * 1000) if w.renew_before_end else 0,
                 )
                 for w in self.workloads
             ]
@@ -240,12 +240,13 @@ class Bundle:
 
 @dataclass(frozen=True)
 class PublishedResource:
-    """One xDS resource: its version is the hash of its bytes."""
+    """One xDS resource: its version is the hash of its bytes; `needs` are secrets without which it is held back."""
 
     type_url: str
     name: str
     version: str
     body: bytes = field(repr=False)
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -259,7 +260,7 @@ class Resources:
     def encode(self) -> bytes:
         return wire.Resources(
             resources=[
-                wire.Resources.Resource(type_url=r.type_url, name=r.name, version=r.version, body=r.body)
+                wire.Resources.Resource(type_url=r.type_url, name=r.name, version=r.version, body=r.body, needs=r.needs)
                 for r in self.resources
             ],
             secrets=self.secrets,
@@ -271,7 +272,8 @@ class Resources:
             wire.Resources,
             body,
             lambda m: cls(
-                tuple(PublishedResource(r.type_url, r.name, r.version, r.body) for r in m.resources), tuple(m.secrets)
+                tuple(PublishedResource(r.type_url, r.name, r.version, r.body, tuple(r.needs)) for r in m.resources),
+                tuple(m.secrets),
             ),
         )
 
@@ -333,5 +335,5 @@ def _decode_assigned(message: wire.Assignment.Workload) -> AssignedWorkload:
         identity=SpiffeId.parse(message.identity),
         port=message.port,
         callees=tuple(message.callees),
-        renew_after=timedelta(milliseconds=message.renew_after_ms) if message.renew_after_ms else None,
+        renew_before_end=timedelta(milliseconds=message.renew_before_end_ms) if message.renew_before_end_ms else None,
     )

@@ -125,18 +125,18 @@ class Frame(_message.Message):
 class Assignment(_message.Message):
     __slots__ = ("workloads",)
     class Workload(_message.Message):
-        __slots__ = ("service", "identity", "port", "callees", "renew_after_ms")
+        __slots__ = ("service", "identity", "port", "callees", "renew_before_end_ms")
         SERVICE_FIELD_NUMBER: _ClassVar[int]
         IDENTITY_FIELD_NUMBER: _ClassVar[int]
         PORT_FIELD_NUMBER: _ClassVar[int]
         CALLEES_FIELD_NUMBER: _ClassVar[int]
-        RENEW_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+        RENEW_BEFORE_END_MS_FIELD_NUMBER: _ClassVar[int]
         service: str
         identity: str
         port: int
         callees: _containers.RepeatedScalarFieldContainer[str]
-        renew_after_ms: int
-        def __init__(self, service: _Optional[str] = ..., identity: _Optional[str] = ..., port: _Optional[int] = ..., callees: _Optional[_Iterable[str]] = ..., renew_after_ms: _Optional[int] = ...) -> None: ...
+        renew_before_end_ms: int
+        def __init__(self, service: _Optional[str] = ..., identity: _Optional[str] = ..., port: _Optional[int] = ..., callees: _Optional[_Iterable[str]] = ..., renew_before_end_ms: _Optional[int] = ...) -> None: ...
     WORKLOADS_FIELD_NUMBER: _ClassVar[int]
     workloads: _containers.RepeatedCompositeFieldContainer[Assignment.Workload]
     def __init__(self, workloads: _Optional[_Iterable[_Union[Assignment.Workload, _Mapping]]] = ...) -> None: ...
@@ -150,16 +150,18 @@ class Bundle(_message.Message):
 class Resources(_message.Message):
     __slots__ = ("resources", "secrets")
     class Resource(_message.Message):
-        __slots__ = ("type_url", "name", "version", "body")
+        __slots__ = ("type_url", "name", "version", "body", "needs")
         TYPE_URL_FIELD_NUMBER: _ClassVar[int]
         NAME_FIELD_NUMBER: _ClassVar[int]
         VERSION_FIELD_NUMBER: _ClassVar[int]
         BODY_FIELD_NUMBER: _ClassVar[int]
+        NEEDS_FIELD_NUMBER: _ClassVar[int]
         type_url: str
         name: str
         version: str
         body: bytes
-        def __init__(self, type_url: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., body: _Optional[bytes] = ...) -> None: ...
+        needs: _containers.RepeatedScalarFieldContainer[str]
+        def __init__(self, type_url: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., body: _Optional[bytes] = ..., needs: _Optional[_Iterable[str]] = ...) -> None: ...
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     SECRETS_FIELD_NUMBER: _ClassVar[int]
     resources: _containers.RepeatedCompositeFieldContainer[Resources.Resource]

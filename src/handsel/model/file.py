@@ -1,4 +1,4 @@
-"""The mesh file, `handsel.yaml`: what it may say, and how it becomes the graph. Every fault is gathered with its place."""
+"""The mesh file, `handsel.yaml`: what it may say, and how it becomes the graph. Every fault has its place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 import ipaddress
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -57,10 +57,14 @@ class ServiceFile(_Strict):
     command: str | None = Field(None, description="What `up` starts, in the folder of this file.")
     port: Port | None = Field(None, description="Where the program listens, plain, on loopback. Free when left out.")
     protocol: Protocol = Field(Protocol.HTTP, description="What the program speaks.")
-    calls: list[str] = Field([], description="All that it may reach: services and externals. Everything else is denied.")
+    calls: list[str] = Field(
+        [], description="All that it may reach: services and externals. Everything else is denied."
+    )
     sidecar: bool = Field(True, description="False: started, but no part of the mesh.")
     namespace: str = Field("default", description="Second part of the identity.")
-    service_account: str | None = Field(None, description="Last part of the identity. The service's name when left out.")
+    service_account: str | None = Field(
+        None, description="Last part of the identity. The service's name when left out."
+    )
 
 
 class ExternalTlsFile(_Strict):
@@ -69,7 +73,9 @@ class ExternalTlsFile(_Strict):
     mode: Literal["disable", "simple", "mutual"] = Field("simple", description="`mutual` shows a client certificate.")
     client_certificate: str | None = Field(None, description="PEM file with the client's chain.")
     private_key: str | None = Field(None, description="PEM file with its key.")
-    ca_certificates: str | None = Field(None, description="PEM file with the roots to trust. The system's when left out.")
+    ca_certificates: str | None = Field(
+        None, description="PEM file with the roots to trust. The system's when left out."
+    )
     server_name: str | None = Field(None, description="The name sent as SNI. `host` when left out.")
 
 
@@ -114,20 +120,25 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **MeshFile.model_json_schema()}
 
 
-def parse(text: bytes, file: str, *, folder: str, absolute: Callable[[str], str]) -> tuple[Mesh, tuple[str, ...]]:
-    """The graph that a mesh file describes, and its `include` patterns.
+Include = Callable[[str], Sequence[External]]
+"""What a pattern of `include` brings; raises `InvalidFile`, or `ValueError` when the pattern itself is wrong."""
+
+
+def parse(text: bytes, file: str, *, folder: str, absolute: Callable[[str], str], include: Include) -> Mesh:
+    """The graph that a mesh file describes, together with what it includes.
 
     `absolute` turns a path of the file into an absolute one. Raises `InvalidFile` with every fault found.
     """
     documents = yaml.parse(text, file)
     if len(documents) != 1 or not isinstance(documents[0].value, dict):
         place = documents[1].place(()) if len(documents) > 1 else (1, 1)
-        message = "a mesh file is one document" if len(documents) > 1 else "a mesh file starts with keys such as services:"
+        message = (
+            "a mesh file is one document" if len(documents) > 1 else "a mesh file starts with keys such as services:"
+        )
         raise InvalidFile([FileFault(file, *place, "", message)])
     document = documents[0]
     content = _validate(document)
-    reader = _MeshReader(document, content, folder, absolute)
-    return reader.read(), tuple(content.include)
+    return _MeshReader(document, content, folder, absolute, include).read()
 
 
 def _validate(document: Document) -> MeshFile:
@@ -198,17 +209,21 @@ def _short(value: object) -> str:
 class _MeshReader:
     """Builds the graph from a valid file and gathers what only the whole can tell."""
 
-    def __init__(self, document: Document, content: MeshFile, folder: str, absolute: Callable[[str], str]) -> None:
+    def __init__(
+        self, document: Document, content: MeshFile, folder: str, absolute: Callable[[str], str], include: Include
+    ) -> None:
         self._document = document
         self._content = content
         self._folder = folder
         self._absolute = absolute
+        self._include = include
         self._faults: list[FileFault] = []
 
     def read(self) -> Mesh:
         trust_domain = self._trust_domain()
         services = {name: self._service(name, each, trust_domain) for name, each in self._content.services.items()}
         externals = {name: self._external(name, each) for name, each in self._content.external.items()}
+        self._add_included(externals)
         self._check_names(services, externals)
         self._check_ports(services)
         self._check_lifetimes()
@@ -285,6 +300,21 @@ class _MeshReader:
             origin=self._origin(path),
         )
 
+    def _add_included(self, externals: dict[str, External]) -> None:
+        for index, pattern in enumerate(self._content.include):
+            try:
+                included = self._include(pattern)
+            except InvalidFile as error:
+                self._faults += error.faults
+                continue
+            except ValueError as error:
+                self._fault(("include", index), str(error))
+                continue
+            for external in included:
+                if external.name in externals:
+                    self._fault(("include", index), f"{external.origin} declares {external.name!r} again")
+                externals[external.name] = external
+
     def _endpoint(self, path: tuple[str | int, ...], text: str) -> tuple[str, int] | None:
         address, separator, port = text.rpartition(":")
         try:
@@ -330,7 +360,9 @@ class _MeshReader:
         ports: dict[int, str] = {}
         for name, service in services.items():
             if service.port and service.port in ports:
-                self._fault(("services", name, "port"), f"service {ports[service.port]!r} has port {service.port} already")
+                self._fault(
+                    ("services", name, "port"), f"service {ports[service.port]!r} has port {service.port} already"
+                )
             ports[service.port] = name
 
     def _check_lifetimes(self) -> None:

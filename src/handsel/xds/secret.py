@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 
 from handsel.pki.secret import Secret
 from handsel.xds.resources import SECRET, Resource, resource
 
-from cryptography.hazmat.primitives import serialization
+IDENTITY = "default"
+TRUST = "ROOTCA"
+"""The names under which a workload's socket serves its own certificate and the roots (as Istio's agent has them)."""
 
 
 def tls_certificate(name: str, chain_pem: bytes, key_pem: Secret, *, now: datetime) -> Resource:

@@ -185,10 +185,14 @@ class DeltaStream:
         if state is None:
             return True
         wanted = self._wanted(type_url, state)
-        return state.under_way is None and all(
-            state.versions.get(name) == resource.version or (name, resource.version) in state.quarantined
-            for name, resource in wanted.items()
-        ) and all(name in wanted for name in state.versions)
+        return (
+            state.under_way is None
+            and all(
+                state.versions.get(name) == resource.version or (name, resource.version) in state.quarantined
+                for name, resource in wanted.items()
+            )
+            and all(name in wanted for name in state.versions)
+        )
 
     def _respond(
         self, type_url: str, state: _TypeState, resources: tuple[Resource, ...], removed: tuple[str, ...]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from handsel.errors import StateError
 from handsel.pki.certificate import parse_pem, to_pem
 from handsel.pki.keys import PrivateKey
 from handsel.pki.names import TrustDomain
+from handsel.store.adapters.files import make_folder, write_file
 
 _ROOT, _NEXT_ROOT, _ISSUING = "root", "root-next", "issuing"
 
@@ -39,13 +39,13 @@ class KeyFolder:
         root = ca.make_root(trust_domain, root_key, serial=random_serial(), now=now)
         issuing = ca.make_issuing(trust_domain, issuing_key, root, root_key, serial=random_serial(), now=now)
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(self._folder / f"{_ROOT}.key", root_key.pem().reveal())
-            write_private(self._folder / f"{_NEXT_ROOT}.key", PrivateKey.generate().pem().reveal())
-            write_private(self._folder / f"{_ISSUING}.key", issuing_key.pem().reveal())
-            write_private(self._folder / f"{_ROOT}.crt", to_pem((root,)))
+            make_folder(self._folder)
+            write_file(self._folder / f"{_ROOT}.key", root_key.pem().reveal())
+            write_file(self._folder / f"{_NEXT_ROOT}.key", PrivateKey.generate().pem().reveal())
+            write_file(self._folder / f"{_ISSUING}.key", issuing_key.pem().reveal())
+            write_file(self._folder / f"{_ROOT}.crt", to_pem((root,)))
             # Last: this file says that the folder is whole.
-            write_private(self._folder / f"{_ISSUING}.crt", to_pem((issuing,)))
+            write_file(self._folder / f"{_ISSUING}.crt", to_pem((issuing,)))
         except OSError as error:
             raise StateError(
                 f"cannot write the authority's keys to {self._folder}: {error.strerror}",
@@ -76,20 +76,3 @@ class KeyFolder:
             return PrivateKey.from_pem(path.read_bytes())
         except (OSError, ValueError) as error:
             raise StateError(f"the key {path} cannot be read: {error}") from error
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file of mode 0600 so that it is whole or absent: a new file, fsync, rename, fsync of the folder."""
-    temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -90,9 +90,7 @@ class LinkClient:
         """Frames after `since`, pings included, until the server ends. Raises `Unreachable` when it breaks off."""
         url = f"{self._url}{PREFIX}/watch?since={since}"
         try:
-            async with self._client.stream(
-                "GET", url, timeout=_WATCH_TIMEOUT, extensions=self._extensions
-            ) as response:
+            async with self._client.stream("GET", url, timeout=_WATCH_TIMEOUT, extensions=self._extensions) as response:
                 if response.status_code != httpx2.codes.OK:
                     await response.aread()
                     raise _refusal(response)
@@ -106,9 +104,7 @@ class LinkClient:
 
     async def _post(self, call: str, body: bytes) -> bytes:
         try:
-            response = await self._client.post(
-                f"{self._url}{PREFIX}/{call}", content=body, extensions=self._extensions
-            )
+            response = await self._client.post(f"{self._url}{PREFIX}/{call}", content=body, extensions=self._extensions)
         except (httpx2.HTTPError, OSError) as error:
             raise _unreachable(self._url, error) from error
         if response.status_code != httpx2.codes.OK:

@@ -132,7 +132,9 @@ class SqliteStore:
         except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
             self._head = head_before
             self._roll_back()
-            cause = StateError(f"the state could not be written: {_reason(error)}", next_step="check the disk and the folder's mode")
+            cause = StateError(
+                f"the state could not be written: {_reason(error)}", next_step="check the disk and the folder's mode"
+            )
             for _, done in group:
                 done.set_exception(cause)
             return
@@ -179,9 +181,7 @@ def _engine(path: Path) -> sa.Engine:
         connect().close()
     except sqlite3.Error as error:
         raise StateError(f"cannot open {path}: {error}", next_step="check the folder's owner and mode") from error
-    return sa.create_engine(
-        "sqlite://", creator=connect, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT"
-    )
+    return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT")
 
 
 def _reason(error: Exception) -> str:

@@ -95,7 +95,7 @@ class AdsServer:
     async def _serve_stream(
         self,
         requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest],
-        context: grpc.aio.ServicerContext,
+        context: grpc.aio.ServicerContext[discovery_pb2.DeltaDiscoveryRequest, Response],
     ) -> None:
         stream = DeltaStream(self._snapshot)
         self._streams.add(stream)
@@ -112,8 +112,8 @@ class AdsServer:
                 if reading.done():
                     message = reading.result()
                     reading = None
-                    if message is grpc.aio.EOF:
-                        return
+                    if not isinstance(message, discovery_pb2.DeltaDiscoveryRequest):
+                        return  # grpc.aio.EOF: the client has ended its half
                     stream.on_request(_request(message))
         finally:
             if reading is not None:
@@ -138,8 +138,7 @@ class AdsServer:
         self._newer = asyncio.Event()
 
 
-def _request(message: object) -> Request:
-    assert isinstance(message, discovery_pb2.DeltaDiscoveryRequest)
+def _request(message: discovery_pb2.DeltaDiscoveryRequest) -> Request:
     return Request(
         type_url=message.type_url,
         nonce=message.response_nonce,
@@ -151,7 +150,7 @@ def _request(message: object) -> Request:
 
 
 def _serialise(response: Response) -> bytes:
-    return discovery_pb2.DeltaDiscoveryResponse(
+    message = discovery_pb2.DeltaDiscoveryResponse(
         type_url=response.type_url,
         nonce=response.nonce,
         resources=[
@@ -163,4 +162,5 @@ def _serialise(response: Response) -> bytes:
             for each in response.resources
         ],
         removed_resources=response.removed,
-    ).SerializeToString()
+    )
+    return bytes(message.SerializeToString())

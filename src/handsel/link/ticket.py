@@ -76,6 +76,4 @@ def prove(derived_key: bytes, request_der: bytes, server_certificate_sha256: byt
 
 def proof_holds(derived_key: bytes, request_der: bytes, certificates_sha256: tuple[bytes, ...], proof: bytes) -> bool:
     """Whether `proof` fits the request and one of the server's certificates (the current and the one before it)."""
-    return any(
-        hmac.compare_digest(prove(derived_key, request_der, digest), proof) for digest in certificates_sha256
-    )
+    return any(hmac.compare_digest(prove(derived_key, request_der, digest), proof) for digest in certificates_sha256)

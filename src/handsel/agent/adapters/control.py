@@ -1,0 +1,82 @@
+"""The agent's control socket: what `run`, `up` and `status` ask."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from handsel.agent import holdings as held
+from handsel.agent.adapters.runtime import Agent
+from handsel.door.asgi import Handler, Request, Response
+from handsel.errors import UsageError
+
+_JSON = "application/json"
+_LONGEST_WAIT_SECONDS = 25.0
+
+
+class ControlDoor:
+    """Handlers of the control socket."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def routes(self) -> dict[tuple[str, str], Handler]:
+        return {("GET", "/v1/status"): self.status, ("GET", "/v1/environment"): self.environment}
+
+    async def status(self, _request: Request) -> Response:
+        """How this host is."""
+        return _answer(
+            {
+                "agent": self._agent.enrolment.agent_id,
+                "server": self._agent.enrolment.url,
+                "server_problem": self._agent.server_problem,
+                "workloads": [self._workload(name) for name in self._agent.holdings.workloads],
+            }
+        )
+
+    async def environment(self, request: Request) -> Response:
+        """What a program of a service finds in its environment, once its proxy is ready to take its calls."""
+        name = request.query.get("service", "")
+        try:
+            await asyncio.wait_for(self._agent.changed(lambda: self._agent.ready(name)), _LONGEST_WAIT_SECONDS)
+        except TimeoutError as error:
+            raise UsageError(self._why_not_ready(name)) from error
+        return _answer(held.environment(self._agent.holdings.workloads[name]))
+
+    def _workload(self, name: str) -> dict[str, Any]:
+        workload = self._agent.holdings.workloads[name]
+        ads, proxy = self._agent.ads.get(name), self._agent.proxies.get(name)
+        pair, ports = workload.key_pair, workload.ports
+        return {
+            "service": name,
+            "identity": str(workload.assigned.identity),
+            "ready": self._agent.ready(name),
+            "in_sync": bool(ads and ads.in_sync),
+            "rejections": [{"names": r.names, "reason": r.reason} for r in ads.rejections] if ads else [],
+            "missing": self._agent.missing_secrets(name),
+            "envoy": proxy.record.pid if proxy and proxy.record else None,
+            "envoy_restarts": proxy.restarts if proxy else 0,
+            "adopted": bool(proxy and proxy.adopted),
+            "certificate": {
+                "serial": pair.leaf.serial,
+                "not_after": pair.leaf.not_after.isoformat(),
+            } if pair else None,
+            "ports": {
+                "application": ports.application, "mesh": ports.mesh, "proxy": ports.proxy,
+                "callees": dict(ports.callees),
+            } if ports else None,
+        }  # fmt: skip
+
+    def _why_not_ready(self, name: str) -> str:
+        if name not in self._agent.holdings.workloads:
+            known = ", ".join(self._agent.holdings.workloads) or "none"
+            return f"there is no service {name!r} on this host (known: {known})"
+        missing = self._agent.missing_secrets(name)
+        if missing:
+            return f"{name} waits for a file: {next(iter(missing.values()))}"
+        return f"the proxy of {name} is not ready: {self._agent.server_problem or 'see handsel status'}"
+
+
+def _answer(content: Any) -> Response:
+    return Response(200, json.dumps(content).encode(), _JSON)

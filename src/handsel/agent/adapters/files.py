@@ -1,0 +1,147 @@
+"""The agent's folder: what it holds, on disk, so that neither a restart nor an absent server loses anything."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from handsel.agent.layout import Layout, WorkloadLayout
+from handsel.agent.model import Enrolment, Holdings, KeyPair, Ports, Workload
+from handsel.errors import ProtocolError, StateError
+from handsel.link.messages import AssignedWorkload, Assignment, Resources
+from handsel.pki.certificate import parse_pem, to_pem
+from handsel.pki.keys import PrivateKey
+from handsel.pki.names import TrustDomain
+from handsel.store.adapters.files import hold_lock, make_folder, write_file
+
+
+class AgentFolder:
+    """Reads and writes one agent's state. Every file is whole or absent."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def prepare(self) -> None:
+        """Make the folders, 0700. Raises `StateError`."""
+        for folder in (self.layout.state, self.layout.workloads, self.layout.runtime.parent, self.layout.runtime):
+            make_folder(folder)
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the folder for this process. Raises `StateInUse` with who holds it."""
+        with hold_lock(self.layout.lock, "agent"):
+            yield
+
+    def enrolment(self) -> Enrolment | None:
+        """Where this host has joined, or None."""
+        try:
+            content = json.loads(self.layout.enrolment.read_text())
+            return Enrolment(content["url"], TrustDomain(content["trust_domain"]), content["agent_id"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StateError(f"{self.layout.enrolment} cannot be read: {error}", next_step="join again") from error
+
+    def save_enrolment(self, enrolment: Enrolment, pair: KeyPair, holdings: Holdings) -> None:
+        """Remember that the host has joined; the enrolment last, since it says that the rest is whole."""
+        self.save_own(pair)
+        write_file(self.layout.roots, to_pem(holdings.roots))
+        content = {
+            "url": enrolment.url, "trust_domain": str(enrolment.trust_domain), "agent_id": enrolment.agent_id,
+        }  # fmt: skip
+        write_file(self.layout.enrolment, json.dumps(content).encode())
+
+    def save_own(self, pair: KeyPair) -> None:
+        """The agent's own key and certificate."""
+        write_file(self.layout.key, pair.key.pem().reveal())
+        write_file(self.layout.certificate, to_pem(pair.chain))
+
+    def own(self) -> KeyPair:
+        """The agent's own key and certificate. Raises `StateError`."""
+        pair = _load_pair(self.layout.key, self.layout.certificate)
+        if pair is None:
+            raise StateError(f"the agent's key in {self.layout.state} cannot be read", next_step="join again")
+        return pair
+
+    def load(self) -> Holdings:
+        """Everything that was held when the last agent ended. What cannot be read is asked for again."""
+        holdings = Holdings(parse_pem(self.layout.roots.read_bytes()))
+        whole = True
+        for folder in sorted(self.layout.workloads.iterdir()):
+            workload = self._load_workload(self.layout.of(folder.name))
+            if workload is None:
+                whole = False
+            else:
+                holdings = holdings.with_workload(workload)
+        try:
+            sequence = int(json.loads(self.layout.watch.read_text())["sequence"])
+        except (OSError, ValueError, KeyError, TypeError):
+            sequence = 0
+        return Holdings(holdings.roots, holdings.workloads, sequence if whole else 0)
+
+    def save(self, before: Holdings, after: Holdings) -> None:
+        """Write what has changed, the sequence last. Raises `StateError`."""
+        try:
+            if before.roots != after.roots:
+                write_file(self.layout.roots, to_pem(after.roots))
+            for service, workload in after.workloads.items():
+                if before.workloads.get(service) != workload:
+                    self._save_workload(before.workloads.get(service), workload)
+            for service in before.workloads.keys() - after.workloads.keys():
+                shutil.rmtree(self.layout.of(service).folder, ignore_errors=True)
+            if before.sequence != after.sequence:
+                write_file(self.layout.watch, json.dumps({"sequence": after.sequence}).encode())
+        except OSError as error:
+            raise StateError(
+                f"cannot write to {self.layout.state}: {error.strerror}",
+                next_step="check the disk and the folder's mode",
+            ) from error
+
+    def _save_workload(self, before: Workload | None, workload: Workload) -> None:
+        place = self.layout.of(workload.service)
+        make_folder(place.folder)
+        if before is None or before.ports != workload.ports:
+            if workload.ports is not None:
+                content = {
+                    "application": workload.ports.application,
+                    "mesh": workload.ports.mesh,
+                    "proxy": workload.ports.proxy,
+                    "callees": dict(workload.ports.callees),
+                }
+                write_file(place.ports, json.dumps(content).encode())
+        if workload.key_pair is not None and (before is None or before.key_pair != workload.key_pair):
+            write_file(place.key, workload.key_pair.key.pem().reveal())
+            write_file(place.chain, to_pem(workload.key_pair.chain))
+        if workload.resources is not None and (before is None or before.resources != workload.resources):
+            write_file(place.resources, workload.resources.encode())
+        if before is None or before.assigned != workload.assigned:
+            write_file(place.assigned, Assignment((workload.assigned,)).encode())
+
+    def _load_workload(self, place: WorkloadLayout) -> Workload | None:
+        try:
+            assigned: AssignedWorkload = Assignment.decode(place.assigned.read_bytes()).workloads[0]
+            resources = Resources.decode(place.resources.read_bytes()) if place.resources.exists() else None
+            ports = _load_ports(place.ports)
+        except (OSError, ProtocolError, IndexError, ValueError, KeyError, TypeError):
+            return None
+        return Workload(assigned, ports, _load_pair(place.key, place.chain), resources)
+
+
+def _load_ports(path: Path) -> Ports | None:
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text())
+    callees = {str(name): int(port) for name, port in content["callees"].items()}
+    return Ports(int(content["application"]), int(content["mesh"]), int(content["proxy"]), callees)
+
+
+def _load_pair(key_path: Path, chain_path: Path) -> KeyPair | None:
+    """The pair in two files, or None when it is absent, unreadable or does not fit (a crash between two writes)."""
+    try:
+        pair = KeyPair(PrivateKey.from_pem(key_path.read_bytes()), parse_pem(chain_path.read_bytes()))
+    except (OSError, ValueError):
+        return None
+    return pair if pair.key.public_der() == pair.leaf.public_key_der else None

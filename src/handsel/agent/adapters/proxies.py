@@ -1,0 +1,110 @@
+"""The Envoys of this host: found again, started, restarted when they end, ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+
+from handsel.agent import renewal
+from handsel.agent.layout import WorkloadLayout
+from handsel.envoy.adapters import process
+from handsel.envoy.adapters.process import ProcessRecord
+from handsel.envoy.bootstrap import bootstrap
+
+_log = structlog.get_logger("handsel.agent")
+# An Envoy that ran for so long has not failed at its start: its next start is not delayed.
+_STEADY_SECONDS = 5.0
+_LARGEST_ACCESS_LOG = 64 << 20
+
+
+class Proxy:
+    """One workload's Envoy. `watch_over` is called again and again; it starts what does not run."""
+
+    def __init__(self, binary: Path, place: WorkloadLayout) -> None:
+        self._binary = binary
+        self._place = place
+        self._failures = 0
+        self._started_at = 0.0
+        self._not_before = 0.0
+        self.restarts = 0
+        self.record = self._adopt()
+        self.adopted = self.record is not None
+
+    def watch_over(self) -> None:
+        """Start the Envoy when it does not run and is not waiting after a failure."""
+        now = time.monotonic()
+        if self.record is not None and self.record.runs:
+            return
+        if self.record is not None:
+            self._note_end(now)
+        if now < self._not_before:
+            return
+        self._start(now)
+
+    async def drain(self, seconds: float) -> None:
+        """End it after its requests under way."""
+        if self.record is not None:
+            await process.drain_and_end(self.record, self._place.sockets.admin, drain_seconds=seconds)
+        self._place.envoy_record.unlink(missing_ok=True)
+        self._place.sockets.admin.unlink(missing_ok=True)
+
+    def _adopt(self) -> ProcessRecord | None:
+        """The Envoy that the last agent left running, if its bootstrap is still what we would write."""
+        record = ProcessRecord.load(self._place.envoy_record)
+        if record is None or not record.runs:
+            return None
+        try:
+            fits = json.loads(self._place.envoy_config.read_text()) == self._bootstrap()
+        except (OSError, ValueError):
+            fits = False
+        if fits and _answers(self._place.sockets.admin):
+            return record
+        record.signal(signal.SIGKILL)
+        return None
+
+    def _note_end(self, now: float) -> None:
+        self.record = None
+        self.restarts += 1
+        self._failures = 0 if now - self._started_at > _STEADY_SECONDS else self._failures + 1
+        self._not_before = now + (renewal.backoff(self._failures).total_seconds() if self._failures > 1 else 0)
+        _log.warning("envoy ended", service=self._place.service, failures=self._failures)
+
+    def _start(self, now: float) -> None:
+        self._started_at = now
+        self._place.sockets.admin.unlink(missing_ok=True)
+        if self._place.access_log.exists() and self._place.access_log.stat().st_size > _LARGEST_ACCESS_LOG:
+            os.replace(self._place.access_log, self._place.access_log.with_suffix(".log.1"))
+        self.record = process.start(
+            self._binary,
+            self._bootstrap(),
+            config=self._place.envoy_config,
+            log=self._place.envoy_log,
+            record=self._place.envoy_record,
+        )
+        _log.info("envoy started", service=self._place.service, pid=self.record.pid)
+
+    def _bootstrap(self) -> dict[str, object]:
+        return bootstrap(self._place.service, self._place.sockets)
+
+
+async def drain_all(proxies: Mapping[str, Proxy], seconds: float) -> None:
+    """End all of them, side by side."""
+    await asyncio.gather(*(proxy.drain(seconds) for proxy in proxies.values()))
+
+
+def _answers(admin: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(admin))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,44 @@
+"""The watch: one long answer a host, frames as they are published, a ping every 15 seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from handsel.link.messages import PING, Frame
+
+_PING_SECONDS = 15.0
+
+
+class Watches:
+    """Every open watch of this server. `notify` after each commit of publications, `end` first when it stops."""
+
+    def __init__(self, since: Callable[[str, int], list[Frame]]) -> None:
+        self._since = since
+        self._newer = asyncio.Event()
+        self._ended = False
+
+    def notify(self) -> None:
+        """Something was published."""
+        self._newer.set()
+        self._newer = asyncio.Event()
+
+    def end(self) -> None:
+        """End every watch, so that agents turn to another server at once."""
+        self._ended = True
+        self.notify()
+
+    async def frames(self, host: str, sequence: int) -> AsyncIterator[bytes]:
+        """The frames of a host after `sequence`, for as long as both sides live."""
+        yield PING.encode()
+        while not self._ended:
+            newer = self._newer
+            for frame in self._since(host, sequence):
+                yield frame.encode()
+                sequence = frame.sequence
+            if newer.is_set():
+                continue
+            try:
+                await asyncio.wait_for(newer.wait(), _PING_SECONDS)
+            except TimeoutError:
+                yield PING.encode()

@@ -1,0 +1,95 @@
+"""Listeners: the mesh port, one loopback port a callee, and the proxy port."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handsel.mesh.ir import Inbound, Layer, Outbound, WorkloadPlan
+from handsel.mesh.render import http, log, tls
+
+BUFFER_BYTES = 256 << 10
+TCP_KEEPALIVE = {"keepaliveTime": 60, "keepaliveInterval": 10, "keepaliveProbes": 3}
+# The same for accepted connections, as Linux's socket options (SO_KEEPALIVE, TCP_KEEPIDLE, _INTVL, _CNT): they are
+# inherited from the listening socket, and the field `tcp_keepalive` is newer than the protobuf package.
+_ACCEPTED_KEEPALIVE = [
+    {"level": level, "name": name, "intValue": value, "state": "STATE_PREBIND"}
+    for level, name, value in ((1, 9, 1), (6, 4, 60), (6, 5, 10), (6, 6, 3))
+]
+
+
+def inbound(plan: WorkloadPlan) -> dict[str, Any]:
+    """The mesh port: mutual TLS from exactly the allowed callers, then the program."""
+    port = plan.inbound
+    chain = {
+        # A client that opens a connection and stays silent must not hold it for ever.
+        "transportSocketConnectTimeout": "5s",
+        "transportSocket": tls.downstream(port.tls),
+        "filters": _inbound_filters(port, plan.access_log),
+    }
+    return {
+        **_listener("inbound", port.address, port.mesh_port, chain),
+        "accessLog": log.inbound_connections(plan.access_log),
+    }
+
+
+def outbound(callee: Outbound, access_log: str) -> dict[str, Any]:
+    """The loopback port at which the program reaches one callee, plain."""
+    if callee.layer is Layer.TCP:
+        filters = [
+            _tcp_proxy(
+                f"outbound.{callee.callee}", callee.upstream.name, log.outbound_connections(access_log, callee.callee)
+            )
+        ]
+    else:
+        filters = [http.outbound_manager(callee, log.outbound_requests(access_log))]
+    return _listener(f"outbound.{callee.callee}", "127.0.0.1", callee.port, {"filters": filters})
+
+
+def proxy(plan: WorkloadPlan) -> dict[str, Any]:
+    """The loopback port that `http_proxy` names."""
+    filters = [http.proxy_manager(plan.outbounds, log.outbound_requests(plan.access_log))]
+    return _listener("proxy", "127.0.0.1", plan.proxy_port, {"filters": filters})
+
+
+def _inbound_filters(port: Inbound, access_log: str) -> list[dict[str, Any]]:
+    if port.layer is Layer.HTTP:
+        return [http.inbound_manager(port, log.inbound_requests(access_log))]
+    rbac = {
+        "name": "envoy.filters.network.rbac",
+        "typedConfig": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC",
+            "statPrefix": "inbound.",
+            "rules": http.rbac_rules(port.callers),
+        },
+    }
+    proxy_filter = _tcp_proxy("inbound", http.APPLICATION, log.inbound_connected(access_log))
+    # By default the program would be dialled for every connection, also those that TLS refuses.
+    proxy_filter["typedConfig"]["upstreamConnectMode"] = "ON_DOWNSTREAM_TLS_HANDSHAKE"
+    proxy_filter["typedConfig"]["maxEarlyDataBytes"] = 65536
+    return [rbac, proxy_filter]
+
+
+def _tcp_proxy(prefix: str, cluster: str, access_log: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "name": "envoy.filters.network.tcp_proxy",
+        "typedConfig": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+            "statPrefix": prefix,
+            "cluster": cluster,
+            "accessLog": access_log,
+            "accessLogOptions": {"flushAccessLogOnConnected": True},
+        },
+    }
+
+
+def _listener(name: str, address: str, port: int, chain: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "statPrefix": name,
+        "address": {"socketAddress": {"address": address, "portValue": port}},
+        # Otherwise a second process would silently take half of the connections.
+        "enableReusePort": False,
+        "perConnectionBufferLimitBytes": BUFFER_BYTES,
+        "socketOptions": _ACCEPTED_KEEPALIVE,
+        "filterChains": [chain],
+    }

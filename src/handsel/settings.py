@@ -1,0 +1,34 @@
+"""Where things are: folders for state and sockets, and the doors' default ports."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+API_PORT = 8443
+"""HTTPS: agents, and later ACME and the admin API."""
+METRICS_PORT = 9464
+"""Plain HTTP on loopback: metrics, `/healthz`, `/readyz`."""
+
+
+def state_folder(trust_domain: str, environment: dict[str, str] | None = None) -> Path:
+    """`$XDG_STATE_HOME/handsel/<trust domain>`, by default below `~/.local/state`."""
+    variables = os.environ if environment is None else environment
+    base = variables.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "handsel" / trust_domain
+
+
+def runtime_folder(state: Path, environment: dict[str, str] | None = None) -> Path:
+    """The folder for the sockets of one state folder: short, because a socket's path ends at 107 bytes.
+
+    Below `$XDG_RUNTIME_DIR`, else below `/run/handsel` for root, else a folder of this user's in the temporary folder.
+    """
+    variables = os.environ if environment is None else environment
+    name = hashlib.sha256(bytes(state.absolute())).hexdigest()[:12]
+    if variables.get("XDG_RUNTIME_DIR"):
+        return Path(variables["XDG_RUNTIME_DIR"]) / "handsel" / name
+    if os.geteuid() == 0:
+        return Path("/run/handsel") / name
+    return Path(tempfile.gettempdir()) / f"handsel-{os.geteuid()}" / name

@@ -1,0 +1,64 @@
+"""Files and folders of a state: private, whole or absent, held by one process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from handsel.errors import StateError, StateInUse
+
+
+def make_folder(folder: Path) -> None:
+    """A folder of mode 0700, which is ours. Raises `StateError`."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except OSError as error:
+        raise StateError(
+            f"the folder {folder} cannot be made: {error.strerror}",
+            next_step="check the owner and mode of the folder above it, or name another with --state",
+        ) from error
+    if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        raise StateError(
+            f"the folder {folder} belongs to somebody else or is open to others", next_step=f"chmod 700 {folder}"
+        )
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """A file of mode 0600, whole or absent: a new file, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, path)
+
+
+@contextlib.contextmanager
+def hold_lock(path: Path, holder: str) -> Iterator[None]:
+    """Hold a lock file with our pid in it. Raises `StateInUse` naming the process that holds it, or `StateError`."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StateError(
+            f"{path} cannot be written: {error.strerror}",
+            next_step="check the folder's owner and mode, or name another with --state",
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            pid = os.pread(descriptor, 64, 0).decode(errors="replace").strip()
+            raise StateInUse(
+                f"{path.parent} is in use by {pid or 'another process'}",
+                next_step="stop it first (handsel down), or name another folder with --state",
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{holder}, pid {os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

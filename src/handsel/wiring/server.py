@@ -1,0 +1,299 @@
+"""The server, put together: authority, compiled configuration, doors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from handsel import settings
+from handsel.authority import service as authority
+from handsel.authority.adapters import tables as authority_tables
+from handsel.authority.adapters.agents_http import AgentsDoor
+from handsel.authority.adapters.signers import KeyFolder
+from handsel.authority.adapters.tables import Directory
+from handsel.authority.model import ALL_SERVICES, Domain, Host, Lifetimes
+from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, listen_unix, server_context
+from handsel.door.asgi import Door, Request, Response, Routes, Stream
+from handsel.errors import HandselError, PortInUse, UsageError
+from handsel.link.adapters import publications as publication_tables
+from handsel.link.adapters.publications import Publications
+from handsel.link.messages import PREFIX, Bundle, Report
+from handsel.link.resume import Publish, changed
+from handsel.link.ticket import SECRET_BYTES, TicketText
+from handsel.mesh import service as mesh_service
+from handsel.mesh.adapters import tables as mesh_tables
+from handsel.mesh.adapters.tables import PlacesReported, load_places
+from handsel.mesh.adapters.watch_http import Watches
+from handsel.model.graph import Mesh
+from handsel.pki import csr
+from handsel.pki.certificate import Certificate, to_pem
+from handsel.pki.keys import PrivateKey
+from handsel.pki.secret import Secret
+from handsel.store.adapters.files import hold_lock, make_folder, write_file
+from handsel.store.adapters.sqlite import SqliteStore
+
+_log = structlog.get_logger("handsel.server")
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class ServerFolder:
+    """The server's part of a state folder."""
+
+    root: Path
+
+    @property
+    def authority(self) -> Path:
+        return self.root / "authority"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "handsel.db"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def own_key(self) -> Path:
+        return self.root / "server.key"
+
+    @property
+    def own_chain(self) -> Path:
+        return self.root / "server.crt"
+
+    @property
+    def doors(self) -> Path:
+        """Where the doors are open, for the commands of this machine."""
+        return self.root / "doors.json"
+
+
+class Server:
+    """The server, from `start` to `stop`.
+
+    `host`, `port`: where the HTTPS door opens. With `may_move` a port that is in use is replaced by a free one.
+    """
+
+    def __init__(
+        self, mesh: Mesh, state: Path, runtime: Path, *, host: str = "127.0.0.1", port: int = settings.API_PORT,
+        metrics_port: int | None = None, may_move: bool = False,
+    ) -> None:  # fmt: skip
+        self.mesh = mesh
+        self.folder = ServerFolder(state / "server")
+        self._runtime = runtime
+        self._host = host
+        self._port = port
+        self._metrics_port = metrics_port
+        self._may_move = may_move
+        self._held = contextlib.ExitStack()
+        self._compiling = asyncio.Lock()
+        self._own: tuple[Certificate, ...] = ()
+        self._shown: tuple[bytes, ...] = ()
+        self._doors: list[DoorServer] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self.moved: list[str] = []
+        self.made_authority = False
+
+    async def start(self) -> None:
+        """Open the state, settle what a crash left, then open the doors."""
+        for folder in (self.folder.root, self._runtime.parent, self._runtime):
+            make_folder(folder)
+        self._held.enter_context(hold_lock(self.folder.lock, "server"))
+        self.keys = KeyFolder(self.folder.authority)
+        self.issuer, self.made_authority = self.keys.open(self.mesh.trust_domain, now=_now())
+        self.store = SqliteStore(
+            self.folder.database,
+            {**authority_tables.APPLIERS, **publication_tables.APPLIERS, **mesh_tables.APPLIERS},
+        )
+        self._held.callback(self.store.close)
+        self.directory = Directory(self.store)
+        self.publications = Publications(self.store)
+        self.watches = Watches(self.publications.since)
+        self._places = load_places(self.store)
+        await self.store.commit(authority.settle(self.directory.unfinished(), now=_now()).writes)
+        await self._open_doors()
+        await self.compile()
+        self._tasks.append(asyncio.create_task(self._keep_own_certificate()))
+
+    async def stop(self) -> None:
+        """End the watches first, then the doors, then the store."""
+        if hasattr(self, "watches"):
+            self.watches.end()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(door.stop() for door in self._doors))
+        self.folder.doors.unlink(missing_ok=True)
+        self._held.close()
+
+    @property
+    def url(self) -> str:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"https://{host}:{self._port}"
+
+    @property
+    def admin_socket(self) -> Path:
+        return self._runtime / "admin.sock"
+
+    def domain(self) -> Domain:
+        """What the authority must know of the mesh as it is now."""
+        identities = {name: service.identity for name, service in self.mesh.members.items()}
+        return Domain(self.mesh.trust_domain, identities, Lifetimes(leaf=self.mesh.leaf_lifetime))
+
+    async def make_ticket(self, services: tuple[str, ...], lifetime: timedelta) -> str:
+        """A join ticket, as the line that a person copies. Raises `UsageError` for a service that is not there."""
+        unknown = [name for name in services if name not in self.mesh.members and services != ALL_SERVICES]
+        if unknown:
+            raise UsageError(
+                f"there is no service {unknown[0]!r} in the mesh", next_step=f"known: {', '.join(self.mesh.members)}"
+            )
+        secret = Secret(secrets.token_bytes(SECRET_BYTES))
+        outcome = authority.make_ticket(services, lifetime, secret, ticket_id=secrets.token_hex(8), now=_now())
+        await self.store.commit(outcome.writes)
+        ticket = TicketText(self.url, str(self.mesh.trust_domain), outcome.answer.ticket_id, secret, self.keys.pins())
+        return ticket.encode()
+
+    async def compile(self) -> None:
+        """Publish what follows from the mesh and the reported places; what has not changed is not sent again."""
+        async with self._compiling:
+            await self._publish()
+
+    async def _publish(self, *writes: object) -> None:
+        wanted = mesh_service.compile_mesh(self.mesh, self._places)
+        bundle = Bundle((self.issuer.root,)).encode()
+        for host in self.directory.hosts():
+            wanted.append(Publish(host.agent_id, Bundle.KIND, "", bundle))
+            services = [name for name in self.mesh.members if host.may_run(name)]
+            assignment = mesh_service.assign(self.mesh, services)
+            wanted.insert(0, Publish(host.agent_id, assignment.KIND, "", assignment.encode()))
+        await self.store.commit((*writes, *changed(self.publications.current(), wanted)))
+        self.watches.notify()
+
+    # Doors
+
+    async def _open_doors(self) -> None:
+        listening = self._listen(self._host, self._port)
+        self._port = listening.getsockname()[1]
+        self._context = server_context((self.issuer.root,))
+        await self._certify_own()
+        agents = AgentsDoor(
+            self.store, self.directory, self.issuer, self.domain, lambda: self._shown, self._host_joined
+        )
+        self._agents = agents
+        health: Routes = {("GET", "/healthz"): _ok, ("GET", "/readyz"): _ok}
+        api: Routes = {
+            **health,
+            **agents.routes(),
+            ("POST", f"{PREFIX}/report"): self._take_report,
+            ("GET", f"{PREFIX}/watch"): self._watch,
+        }
+        admin: Routes = {
+            ("GET", "/v1/status"): self._status,
+            ("POST", "/v1/tickets"): self._make_ticket,
+            ("GET", "/v1/hosts"): self._hosts,
+        }
+        self._doors = [
+            DoorServer(Door(api, on_bug=_log_bug), listening, self._context),
+            DoorServer(Door(admin, on_bug=_log_bug), listen_unix(self.admin_socket), None),
+        ]
+        for door in self._doors:
+            await door.start()
+        write_file(self.folder.doors, json.dumps({"api": self.url, "admin": str(self.admin_socket)}).encode())
+
+    def _listen(self, host: str, port: int):  # type: ignore[no-untyped-def]
+        try:
+            return listen_tcp(host, port)
+        except PortInUse:
+            if not self._may_move:
+                raise
+            listening = listen_tcp(host, 0)
+            self.moved.append(f"port {port} is in use, so the server is at {listening.getsockname()[1]}")
+            return listening
+
+    async def _certify_own(self) -> None:
+        """A new certificate for the door. Agents that still saw the old one may finish joining."""
+        key = PrivateKey.generate()
+        names, addresses = (("localhost",), (self._host,)) if _is_address(self._host) else ((self._host,), ())
+        intent = authority.certify_server(
+            csr.build(key, self.mesh.trust_domain.server), names, addresses, domain=self.domain(),
+            issuer=self.issuer, now=_now(),
+        )  # fmt: skip
+        await self.store.commit(intent.writes)
+        outcome = authority.issue(intent, self.issuer, now=_now())
+        await self.store.commit(outcome.writes)
+        self._own = outcome.answer
+        write_file(self.folder.own_key, key.pem().reveal())
+        write_file(self.folder.own_chain, to_pem((*outcome.answer, self.issuer.certificate)))
+        self._context.load_cert_chain(self.folder.own_chain, self.folder.own_key)
+        self._shown = (hashlib.sha256(outcome.answer[0].der).digest(), *self._shown[:1])
+
+    async def _keep_own_certificate(self) -> None:
+        while True:
+            leaf = self._own[0]
+            half = leaf.not_before + (leaf.not_after - leaf.not_before) / 2
+            await asyncio.sleep(max(1.0, (half - _now()).total_seconds()))
+            try:
+                await self._certify_own()
+            except HandselError as error:
+                _log.error("the server's certificate was not renewed", problem=str(error))
+                await asyncio.sleep(30)
+
+    def _host_joined(self, host: Host) -> None:
+        _log.info("host joined", agent=host.agent_id, name=host.name)
+        self._tasks.append(asyncio.get_running_loop().create_task(self.compile()))
+
+    async def _take_report(self, request: Request) -> Response:
+        host = self._agents.host(request)
+        report = Report.decode(request.body)
+        mine = tuple(w for w in report.workloads if w.service in self.mesh.members and host.may_run(w.service))
+        async with self._compiling:
+            self._places[host.agent_id] = {workload.service: workload for workload in mine}
+            await self._publish(PlacesReported(host.agent_id, mine))
+        return Response(200)
+
+    async def _watch(self, request: Request) -> Stream:
+        host = self._agents.host(request)
+        since = request.query.get("since", "0")
+        return Stream(self.watches.frames(host.agent_id, int(since) if since.isdecimal() else 0))
+
+    # The admin socket
+
+    async def _make_ticket(self, request: Request) -> Response:
+        wanted = json.loads(request.body or b"{}")
+        services = tuple(wanted.get("services") or ALL_SERVICES)
+        ticket = await self.make_ticket(services, timedelta(seconds=float(wanted.get("lifetime_seconds", 600))))
+        return Response(200, json.dumps({"ticket": ticket}).encode(), JSON)
+
+    async def _hosts(self, _request: Request) -> Response:
+        hosts = [
+            {"agent": h.agent_id, "host": h.name, "services": list(h.services), "joined": h.joined.isoformat()}
+            for h in self.directory.hosts()
+        ]
+        return Response(200, json.dumps(hosts).encode(), JSON)
+
+    async def _status(self, _request: Request) -> Response:
+        return Response(200, json.dumps({"trust_domain": str(self.mesh.trust_domain), "api": self.url}).encode(), JSON)
+
+
+async def _ok(_request: Request) -> Response:
+    return Response(200, b"ok\n")
+
+
+def _log_bug(error: Exception) -> None:
+    _log.error("a handler failed", exc_info=error)
+
+
+def _is_address(host: str) -> bool:
+    return all(part.isdecimal() for part in host.split(".")) or ":" in host
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from handsel.agent.layout import Layout
 from handsel.agent.model import Holdings, Ports, Workload
+from handsel.errors import Bug
 from handsel.link.messages import (
     AssignedWorkload,
     Assignment,
@@ -120,8 +121,9 @@ def report(
 
 def environment(workload: Workload) -> dict[str, str]:
     """What a program finds in its environment: its own port, and where to reach each callee, plain."""
-    assert workload.ports is not None, "ports are chosen before a program is started"
     ports = workload.ports
+    if ports is None:
+        raise Bug(f"a program of {workload.service} is not started before its ports are chosen")
     variables = {"PORT": str(ports.application)}
     for callee, port in ports.callees.items():
         name = callee.upper().replace("-", "_")

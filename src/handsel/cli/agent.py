@@ -43,6 +43,7 @@ def run(state: Path, ticket: str | None, url: str | None, address: str, envoy: P
             await stopping.wait()
         return 0
 
+    common.log_to()
     common.run_until_signal(serve)
 
 

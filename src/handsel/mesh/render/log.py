@@ -19,6 +19,7 @@ _DOWNSTREAM_TLS = {
     "termination": "%CONNECTION_TERMINATION_DETAILS%",
 }
 _UPSTREAM_TLS = {
+    "client": "%DOWNSTREAM_REMOTE_ADDRESS%",
     "upstream": "%UPSTREAM_HOST%",
     "upstream_local": "%UPSTREAM_LOCAL_ADDRESS%",
     "peer_uri": "%UPSTREAM_PEER_URI_SAN%",

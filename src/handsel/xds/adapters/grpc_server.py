@@ -40,7 +40,7 @@ class AdsServer:
     def __init__(self, path: Path, *, on_change: Callable[[], None] = lambda: None) -> None:
         self.path = path
         self._on_change = on_change
-        self._snapshot = EMPTY
+        self.snapshot = EMPTY
         self._streams: set[DeltaStream] = set()
         self._newer = asyncio.Event()
         self._server = grpc.aio.server(options=_OPTIONS)
@@ -73,7 +73,7 @@ class AdsServer:
 
     def publish(self, snapshot: Snapshot) -> None:
         """Serve this snapshot from now on."""
-        self._snapshot = snapshot
+        self.snapshot = snapshot
         for stream in self._streams:
             stream.on_snapshot(snapshot)
         self._wake()
@@ -97,7 +97,7 @@ class AdsServer:
         requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest],
         context: grpc.aio.ServicerContext[discovery_pb2.DeltaDiscoveryRequest, Response],
     ) -> None:
-        stream = DeltaStream(self._snapshot)
+        stream = DeltaStream(self.snapshot)
         self._streams.add(stream)
         reading: asyncio.Task[object] | None = None
         try:

@@ -1,0 +1,143 @@
+"""The programs of services: started beside their sidecars, restarted with backoff, ended in order, recorded.
+
+The record lets the next start end a program that was left behind when its starter was killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from handsel.agent import renewal
+from handsel.envoy.adapters import process
+from handsel.envoy.adapters.process import ProcessRecord
+from handsel.errors import UsageError
+
+_log = structlog.get_logger("handsel.agent")
+_STEADY_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
+# Inherited proxies would lead calls past the sidecar.
+_PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy")
+
+
+@dataclass(frozen=True)
+class ProgramPlace:
+    """Where a program's record and output go, and where it starts."""
+
+    record: Path
+    log: Path
+    folder: Path
+
+
+class Program:
+    """One service's program. `watch_over` is called again and again."""
+
+    def __init__(self, service: str, command: Sequence[str], variables: Mapping[str, str], place: ProgramPlace) -> None:
+        self.service = service
+        self._command = command
+        self._environment = environment(os.environ, variables)
+        self._place = place
+        self._child: subprocess.Popen[bytes] | None = None
+        self._failures = 0
+        self._started_at = 0.0
+        self._not_before = 0.0
+        self.restarts = 0
+        self.last_exit: int | None = None
+
+    def start(self) -> None:
+        """Start it now. Raises `UsageError` when there is no such program."""
+        self._started_at = time.monotonic()
+        descriptor = os.open(self._place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            self._child = subprocess.Popen(
+                list(self._command),
+                cwd=self._place.folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=descriptor,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise UsageError(
+                f"the command of {self.service} cannot be started: {self._command[0]}: {error.strerror}",
+                next_step="check its `command` in the mesh file",
+            ) from error
+        finally:
+            os.close(descriptor)
+        started = ProcessRecord.of(self._child.pid)
+        if started is not None:
+            started.save(self._place.record)
+
+    def watch_over(self) -> int | None:
+        """Restart it when it has ended. Returns the exit status of an end that was seen just now."""
+        if self._child is None:
+            if time.monotonic() >= self._not_before:
+                self.start()
+            return None
+        status = self._child.poll()
+        if status is None:
+            return None
+        now = time.monotonic()
+        self._child = None
+        self.restarts += 1
+        self.last_exit = status
+        self._failures = 1 if now - self._started_at > _STEADY_SECONDS else self._failures + 1
+        self._not_before = now + renewal.backoff(self._failures).total_seconds()
+        _log.warning("program ended", service=self.service, status=status, failures=self._failures)
+        return status
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    async def stop(self) -> None:
+        """End it and everything it started: SIGTERM, and SIGKILL after five seconds."""
+        if self._child is not None:
+            record = ProcessRecord.of(self._child.pid)
+            if record is not None:
+                await process.end(record, patience=_PATIENCE_SECONDS, group=True)
+        self._place.record.unlink(missing_ok=True)
+
+
+def environment(inherited: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    """A program's environment: what we inherited without its proxies, our Python first on PATH, then `variables`."""
+    kept = {name: value for name, value in inherited.items() if name.lower() not in _PROXY_VARIABLES}
+    kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
+    return {**kept, **variables}
+
+
+async def end_left_behind(records: Sequence[Path]) -> list[str]:
+    """End the programs that a killed starter left running. Returns their services' names."""
+    ended = []
+    for path in records:
+        record = ProcessRecord.load(path)
+        if record is not None and record.runs:
+            record.signal(signal.SIGTERM, group=True)
+            await process.end(record, patience=_PATIENCE_SECONDS, group=True)
+            ended.append(path.stem)
+        path.unlink(missing_ok=True)
+    return ended
+
+
+async def wait_until_listening(port: int, seconds: float, gone: asyncio.Event | None = None) -> bool:
+    """Whether somebody accepts connections on a loopback port within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not (gone and gone.is_set()):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.05)
+            continue
+        writer.close()
+        return True
+    return False

@@ -1,0 +1,153 @@
+"""`handsel up`: everything, here, now."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from handsel import settings
+from handsel.cli import common
+from handsel.cli.progress import Steps
+from handsel.errors import ExitCode
+
+
+@click.command()
+@common.config_option
+@common.state_option
+@common.envoy_option
+@click.option("--demo", is_flag=True, help="Run the voting application that comes with handsel.")
+@click.option("--once", is_flag=True, help="Bring everything up, prove every edge, report, take all down.")
+@common.output_option
+def command(  # noqa: D417
+    config: Path, state: Path | None, envoy: Path | None, output: str, *, demo: bool, once: bool
+) -> None:
+    """Turn a mesh file into a running mesh in which every connection is mutual TLS.
+
+    \b
+    Examples:
+      handsel up --demo
+      handsel up -f handsel.yaml
+      handsel up --demo --once -o json
+    """
+    from handsel.wiring.mesh_files import load_mesh
+
+    mesh = load_mesh(common.demo_file() if demo else config)
+    steps = Steps()
+    with _state(state, str(mesh.trust_domain), once=once) as folder:
+        common.log_to(folder / "up.log")
+        run = _Up(mesh, folder, envoy, steps)
+        raise SystemExit(common.run_until_signal(run.once(output) if once else run.until_stopped()))
+
+
+class _Up:
+    """The two ways of being up: until a signal, or once."""
+
+    def __init__(self, mesh: Any, folder: Path, envoy: Path | None, steps: Steps) -> None:
+        self._mesh = mesh
+        self._folder = folder
+        self._envoy = envoy
+        self._steps = steps
+        self._started = common.process_started()
+
+    def until_stopped(self) -> common.Main:
+        async def run(stopping: asyncio.Event) -> int:
+            async with self._up() as running:
+                self._say_what_is_where(running)
+                await stopping.wait()
+                click.echo("  stopping…", err=True)
+            return ExitCode.OK
+
+        return run
+
+    def once(self, output: str) -> common.Main:
+        async def run(stopping: asyncio.Event) -> int:
+            from handsel.wiring.prove import prove
+
+            async with self._up() as running:
+                with self._steps.step("proof") as step:
+                    timings = {f"{name}_seconds": seconds for name, seconds in self._steps.timings.items()}
+                    proving = asyncio.ensure_future(prove(self._mesh, running.agent, timings, self._started))
+                    stopped = asyncio.ensure_future(stopping.wait())
+                    await asyncio.wait({proving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                    if not proving.done():
+                        proving.cancel()
+                        return ExitCode.FAILED
+                    stopped.cancel()
+                    report = proving.result()
+                    step.say(_summary(report))
+            _print_report(report, output)
+            return ExitCode.OK if report["ok"] else ExitCode.FAILED
+
+        return run
+
+    def _up(self) -> Any:
+        from handsel.wiring.up import up
+
+        return up(self._mesh, self._folder, settings.runtime_folder(self._folder), self._envoy, self._steps)
+
+    def _say_what_is_where(self, running: Any) -> None:
+        for name, service in self._mesh.services.items():
+            port = running.agent.ports_of(name).application if service.sidecar else service.port
+            calls = f" → {', '.join(service.calls)}" if service.calls else ""
+            self._steps.note(f"{name:<12} {service.protocol:<5} 127.0.0.1:{port}{calls}")
+        self._steps.note(f"server {running.server.url}   state {self._folder}   stop: Ctrl-C")
+
+
+@contextlib.contextmanager
+def _state(state: Path | None, trust_domain: str, *, once: bool) -> Iterator[Path]:
+    """The state folder; a proof without one gets a folder of its own, so that it disturbs no running mesh."""
+    if state is not None or not once:
+        yield common.state_of(state, trust_domain)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="handsel-once-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(settings.runtime_folder(folder), ignore_errors=True)
+
+
+def _summary(report: dict[str, Any]) -> str:
+    proven = sum(edge["ok"] for edge in report["edges"])
+    refused = sum(each["refused"] for each in report["denied"])
+    return (
+        f"{proven} of {len(report['edges'])} edges proven, "
+        f"{refused} of {len(report['denied'])} undeclared pairs refused"
+    )
+
+
+_CHECKS = {
+    "plaintext_refused": "plaintext",
+    "tls12_refused": "TLS 1.2",
+    "no_certificate_refused": "no certificate",
+    "foreign_certificate_refused": "foreign CA",
+    "other_identity_refused": "other identity",
+    "wrong_callee_refused": "wrong callee",
+    "policy_exact": "policy",
+}
+
+
+def _print_report(report: dict[str, Any], output: str) -> None:
+    if output == "json":
+        click.echo(json.dumps(report, indent=2))
+        return
+    if output == "yaml":
+        common.print_yaml(report)
+        return
+    for edge in report["edges"]:
+        mark = "✓" if edge["ok"] else "✗"
+        failed = [text for name, text in _CHECKS.items() if edge[name] is False]
+        how = f"{edge['tls_version'] or 'no TLS'} {edge['group'] or ''}".strip()
+        tail = f"   NOT refused: {', '.join(failed)}" if failed else ""
+        click.echo(f"{mark} {edge['from']} → {edge['to']}   {how}{tail}")
+    for each in report["denied"]:
+        click.echo(f"{'✓' if each['refused'] else '✗'} {each['from']} ⇢ {each['to']}   refused: not in calls")
+    click.echo(f"{'proven' if report['ok'] else 'NOT proven'} in {report['timings']['total_seconds']:.1f} s")

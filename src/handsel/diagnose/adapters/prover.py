@@ -1,0 +1,189 @@
+"""Carries out the proof: real requests and real probes, read back from the proxies' logs and configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from handsel.diagnose import evidence, policy, proof
+from handsel.diagnose.adapters import probe
+from handsel.diagnose.adapters.impostor import Impostor
+from handsel.diagnose.adapters.logs import LogTail
+from handsel.diagnose.adapters.probe import Answer, PairFiles
+from handsel.diagnose.evidence import Line, TlsSeen
+from handsel.diagnose.foreign import impostor as foreign_pair
+from handsel.diagnose.proof import Attempt, EdgeAttempts, Expected
+from handsel.envoy.adapters import admin
+from handsel.model.graph import Protocol
+from handsel.pki.certificate import to_pem
+
+_LOG_SECONDS = 4.0
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One end of an edge: who it is, its files, its proxy."""
+
+    service: str
+    identity: str
+    pair: PairFiles
+    access_log: Path
+    admin: Path
+    mesh: Address
+    proxy: Address
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A call between two services: `entry` is the callee's loopback port at the caller."""
+
+    caller: Workload
+    callee: Workload
+    protocol: Protocol
+    requests_seen: bool
+    entry: Address
+    allowed: frozenset[str]
+
+    @property
+    def http2_inside(self) -> bool:
+        """Whether the proxies speak HTTP/2 to each other, so that a probe must too."""
+        return self.requests_seen and self.protocol is not Protocol.TCP
+
+
+@dataclass(frozen=True)
+class ExternalEdge:
+    """A call to the outside."""
+
+    caller: Workload
+    external: str
+    host: str
+    protocol: Protocol
+    entry: Address
+    encrypted: bool
+
+
+@dataclass(frozen=True)
+class DeniedPair:
+    """A call that nobody declared."""
+
+    caller: Workload
+    callee: Workload
+    http2_inside: bool
+
+
+Swap = Callable[[str, str, int], AbstractAsyncContextManager[None]]
+"""(caller, callee, port): for as long as it is open, the caller's proxy has a loopback port as the callee's endpoint."""
+
+
+class Prover:
+    """Proves edges one after another. `other` is a valid certificate of the same CA that no service may call with."""
+
+    def __init__(self, swap: Swap, other: PairFiles) -> None:
+        self._swap = swap
+        self._other = other
+        self.first_request: float | None = None
+        """`time.time()` at which the first request over an edge had been answered."""
+
+    async def prove(
+        self, edges: Sequence[Edge], externals: Sequence[ExternalEdge], denied: Sequence[DeniedPair]
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The entries of `edges` and `denied`, in order."""
+        proven = [await self._edge(edge) for edge in edges]
+        proven += [await self._external(edge) for edge in externals]
+        return proven, [await self._denied(pair) for pair in denied]
+
+    async def _edge(self, edge: Edge) -> dict[str, Any]:
+        seen = await self._real_request(edge)
+        address, http2, own = edge.callee.mesh, edge.http2_inside, edge.caller.pair
+        attempts = EdgeAttempts(
+            seen=seen,
+            control=await asyncio.to_thread(probe.tls, address, own, http2=http2),
+            plaintext=await asyncio.to_thread(probe.plaintext, address),
+            tls12=await asyncio.to_thread(probe.tls, address, own, http2=http2, newest=False),
+            no_certificate=await asyncio.to_thread(probe.tls, address, None, http2=http2),
+            foreign=await asyncio.to_thread(_with_foreign_certificate, address, edge.caller.identity, http2=http2),
+            other_identity=await asyncio.to_thread(probe.tls, address, self._other, http2=http2),
+            wrong_callee_refused=await self._wrong_callee(edge),
+            policy=policy.allowed_callers(await _dump(edge.callee.admin, "dynamic_listeners")),
+        )
+        expected = Expected(edge.caller.identity, edge.callee.identity, edge.allowed)
+        return proof.judge_edge(edge.caller.service, edge.callee.service, attempts, expected)
+
+    async def _real_request(self, edge: Edge) -> TlsSeen | None:
+        """A request of the program's kind over the edge, and what both proxies say of it."""
+        outbound_log, inbound_log = LogTail(edge.caller.access_log), LogTail(edge.callee.access_log)
+        path = f"/handsel.Proof/{secrets.token_hex(6)}"
+        answer = await asyncio.to_thread(_ask, edge.protocol, edge.entry, path, edge.callee.service)
+        if not answer.received:
+            return None
+        if self.first_request is None:
+            self.first_request = time.time()
+        outbound = await outbound_log.find(lambda lines: evidence.outbound_line(lines, answer.client), _LOG_SECONDS)
+        if outbound is None:
+            return None
+        local = str(outbound.get("upstream_local"))
+        inbound = await inbound_log.find(lambda lines: evidence.inbound_line(lines, local, path), _LOG_SECONDS)
+        return evidence.join(outbound, inbound) if inbound else None
+
+    async def _wrong_callee(self, edge: Edge) -> bool:
+        """Whether the caller's proxy refuses a callee with a valid certificate of another identity."""
+        with Impostor(self._other.chain, self._other.key).listening() as impostor:
+            async with self._swap(edge.caller.service, edge.callee.service, impostor.port):
+                log = LogTail(edge.caller.access_log)
+                path = f"/handsel.Proof/{secrets.token_hex(6)}"
+                answer = await asyncio.to_thread(_ask, edge.protocol, edge.entry, path, edge.callee.service)
+                refused = await log.find(
+                    lambda lines: evidence.refused_by_name(lines, answer.client) or None, _LOG_SECONDS
+                )
+            return bool(refused) and not impostor.application_bytes
+
+    async def _external(self, edge: ExternalEdge) -> dict[str, Any]:
+        log = LogTail(edge.caller.access_log)
+        answer = await asyncio.to_thread(_ask, edge.protocol, edge.entry, "/", edge.host)
+        line: Line = await log.find(lambda lines: evidence.outbound_line(lines, answer.client), _LOG_SECONDS) or {}
+        return proof.judge_external(
+            edge.caller.service, edge.external, answered=answer.received and bool(line),
+            tls_expected=edge.encrypted, line=line,
+        )  # fmt: skip
+
+    async def _denied(self, pair: DeniedPair) -> dict[str, Any]:
+        attempt: Attempt = await asyncio.to_thread(
+            probe.tls, pair.callee.mesh, pair.caller.pair, http2=pair.http2_inside
+        )
+        callee = pair.callee.service
+        listeners = policy.names(await _dump(pair.caller.admin, "dynamic_listeners"))
+        clusters = policy.names(await _dump(pair.caller.admin, "dynamic_active_clusters"))
+        has_way = f"outbound.{callee}" in listeners or callee in clusters
+        return proof.judge_denied(pair.caller.service, callee, attempt, has_way=has_way)
+
+
+def _ask(protocol: Protocol, entry: Address, path: str, authority: str) -> Answer:
+    if protocol is Protocol.TCP:
+        return probe.open_tcp(entry)
+    if protocol.is_http2:
+        return probe.request_http2(entry, path, authority)
+    return probe.request_http1(entry, path, authority)
+
+
+def _with_foreign_certificate(address: Address, identity: str, *, http2: bool) -> Attempt:
+    pair = foreign_pair(identity, datetime.now(UTC))
+    with tempfile.TemporaryDirectory() as folder:
+        files = PairFiles(Path(folder) / "chain.pem", Path(folder) / "key.pem")
+        files.chain.write_bytes(to_pem(pair.chain))
+        files.key.write_bytes(pair.key.pem().reveal())
+        return probe.tls(address, files, http2=http2)
+
+
+async def _dump(socket: Path, resource: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(await admin.get(socket, f"/config_dump?resource={resource}"))
+    return content

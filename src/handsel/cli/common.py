@@ -55,6 +55,20 @@ def state_of(state: Path | None, trust_domain: str) -> Path:
     return (state or settings.state_folder(trust_domain)).absolute()
 
 
+def trust_domain(config: Path, *, demo: bool) -> str:
+    """The trust domain of a mesh file, which names its state folder."""
+    from handsel.wiring.mesh_files import load_mesh
+
+    return str(load_mesh(demo_file() if demo else config).trust_domain)
+
+
+def program_environment(variables: dict[str, str]) -> dict[str, str]:
+    """The environment of a program that handsel starts."""
+    from handsel.wiring.programs import environment
+
+    return environment(os.environ, variables)
+
+
 def demo_file() -> Path:
     """The mesh file of the demonstration."""
     from handsel.demo import mesh_file
@@ -93,3 +107,10 @@ def print_yaml(content: object) -> None:
     import yaml
 
     click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), nl=False)
+
+
+def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Columns as wide as their widest cell; the last one may run on."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    for row in [head, *rows]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -15,9 +15,14 @@ from handsel.errors import HandselError
 
 _VERBS = {
     "up": "Start server, agent, sidecars and the services of the mesh file here.",
+    "down": "Stop what `up` started, leaving nothing behind.",
+    "run": "One service's program beside its sidecar.",
+    "join": "Enrol this host with a ticket.",
     "server": "The server alone: authority and compiled configuration.",
     "agent": "The agent of this host, and the hosts that have joined.",
-    "join": "Enrol this host with a ticket.",
+    "status": "One screen: authority, hosts, proxies in sync, certificates.",
+    "mesh": "The mesh as it is compiled.",
+    "config": "Settings and the mesh file, as they are understood.",
 }
 
 

@@ -17,7 +17,7 @@ from handsel.cli import common
 @click.option(
     "--listen", default=f"127.0.0.1:{settings.API_PORT}", show_default=True, help="Where the HTTPS door opens."
 )
-def command(config: Path, state: Path | None, listen: str) -> None:
+def command(config: Path, state: Path | None, listen: str, metrics_port: int) -> None:
     """Run the server alone: the authority, and the configuration compiled from the mesh file.
 
     \b
@@ -33,7 +33,7 @@ def command(config: Path, state: Path | None, listen: str) -> None:
     host, _, port = listen.rpartition(":")
 
     async def serve(stopping: asyncio.Event) -> int:
-        server = Server(mesh, folder, settings.runtime_folder(folder), host=host.strip("[]"), port=int(port))
+        server = Server(mesh, folder, settings.runtime_folder(folder), host=host.strip("[]"), port=int(port), metrics_port=metrics_port)
         try:
             await server.start()
             click.echo(f"server {server.url}, trust domain {mesh.trust_domain}", err=True)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import click
 from handsel import settings
 from handsel.cli import common
 from handsel.cli.progress import Steps
-from handsel.errors import ExitCode
+from handsel.errors import ExitCode, UsageError
 
 
 @click.command()
@@ -25,9 +26,10 @@ from handsel.errors import ExitCode
 @common.envoy_option
 @click.option("--demo", is_flag=True, help="Run the voting application that comes with handsel.")
 @click.option("--once", is_flag=True, help="Bring everything up, prove every edge, report, take all down.")
+@click.option("--detach", is_flag=True, help="Return once everything is up; stop it with `handsel down`.")
 @common.output_option
 def command(  # noqa: D417
-    config: Path, state: Path | None, envoy: Path | None, output: str, *, demo: bool, once: bool
+    config: Path, state: Path | None, envoy: Path | None, output: str, *, demo: bool, once: bool, detach: bool
 ) -> None:
     """Turn a mesh file into a running mesh in which every connection is mutual TLS.
 
@@ -40,6 +42,12 @@ def command(  # noqa: D417
     from handsel.wiring.mesh_files import load_mesh
 
     mesh = load_mesh(common.demo_file() if demo else config)
+    if once and detach:
+        raise UsageError("--once ends by itself, so it does not go with --detach")
+    if detach:
+        from handsel.wiring.detach import detach as start_detached
+
+        raise SystemExit(start_detached(common.state_of(state, str(mesh.trust_domain)), sys.argv[1:]))
     steps = Steps()
     with _state(state, str(mesh.trust_domain), once=once) as folder:
         common.log_to(folder / "up.log")
@@ -62,7 +70,7 @@ class _Up:
             async with self._up() as running:
                 self._say_what_is_where(running)
                 await stopping.wait()
-                click.echo("  stopping…", err=True)
+                self._steps.note("stopping…")
             return ExitCode.OK
 
         return run

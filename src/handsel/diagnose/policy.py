@@ -18,6 +18,20 @@ def allowed_callers(dump: Mapping[str, Any]) -> frozenset[str]:
     return frozenset.intersection(*(_principals(rules) for rules in filters))
 
 
+def demands_certificate(dump: Mapping[str, Any]) -> bool:
+    """Whether every TLS context of the mesh port demands a client certificate.
+
+    A list of names makes Envoy demand one too; the demand must not hang on that list alone.
+    """
+    contexts = [
+        context
+        for listener in _listeners(dump)
+        if listener.get("name") == "inbound"
+        for context in _typed(listener, "tls.v3.DownstreamTlsContext")
+    ]
+    return bool(contexts) and all(context.get("require_client_certificate") is True for context in contexts)
+
+
 def names(dump: Mapping[str, Any]) -> set[str]:
     """The names of the listeners and clusters in a dump."""
     return {str(each["name"]) for each in _resources(dump) if "name" in each}
@@ -34,16 +48,21 @@ def _principals(rules: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _rules(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Every `rules` of an RBAC filter anywhere inside."""
+def _rules(listener: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The `rules` of every RBAC filter of a listener, network and HTTP."""
+    yield from (each.get("rules", {}) for each in _typed(listener, "rbac.v3.RBAC"))
+
+
+def _typed(value: Any, type_end: str) -> Iterator[Mapping[str, Any]]:
+    """Every message anywhere inside whose type ends so."""
     if isinstance(value, Mapping):
-        if str(value.get("@type", "")).endswith("rbac.v3.RBAC"):
-            yield value.get("rules", {})
+        if str(value.get("@type", "")).endswith(type_end):
+            yield value
         for inner in value.values():
-            yield from _rules(inner)
+            yield from _typed(inner, type_end)
     elif isinstance(value, list):
         for inner in value:
-            yield from _rules(inner)
+            yield from _typed(inner, type_end)
 
 
 def _listeners(dump: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

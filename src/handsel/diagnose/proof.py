@@ -52,6 +52,7 @@ class EdgeAttempts:
     other_identity: Attempt
     wrong_callee_refused: bool
     policy: frozenset[str]
+    certificate_demanded: bool
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def judge_edge(caller: str, callee: str, attempts: EdgeAttempts, expected: Expec
     refusals = {
         "plaintext_refused": controlled and attempts.plaintext.outcome is Outcome.CLOSED,
         "tls12_refused": controlled and attempts.tls12.is_alert("protocol_version"),
-        "no_certificate_refused": controlled and attempts.no_certificate.is_alert("certificate_required"),
+        "no_certificate_refused": controlled
+        and attempts.no_certificate.is_alert("certificate_required")
+        and attempts.certificate_demanded,
         "foreign_certificate_refused": controlled and attempts.foreign.is_alert("unknown_ca"),
         "other_identity_refused": controlled and attempts.other_identity.is_alert(*NAME_REFUSED),
         "wrong_callee_refused": attempts.wrong_callee_refused,

@@ -30,6 +30,8 @@ _OCTAL = re.compile(r"0o[0-7]+")
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _QUOTED = ("'", '"', "|", ">")
+# A longer number stays text: Python refuses to print integers of thousands of digits.
+_LONGEST_INTEGER = 40
 
 
 @dataclass(frozen=True)
@@ -143,13 +145,14 @@ def _core_schema(text: str) -> Value:
         return None
     if _BOOL.fullmatch(text):
         return text.lower() == "true"
-    if _INT.fullmatch(text):
-        return int(text) if len(text) <= 40 else text
-    if _OCTAL.fullmatch(text):
-        return int(text, 8)
-    if _HEXADECIMAL.fullmatch(text):
-        return int(text, 16)
-    if _FLOAT.fullmatch(text):
+    if len(text) <= _LONGEST_INTEGER:
+        if _INT.fullmatch(text):
+            return int(text)
+        if _OCTAL.fullmatch(text):
+            return int(text, 8)
+        if _HEXADECIMAL.fullmatch(text):
+            return int(text, 16)
+    if _FLOAT.fullmatch(text) and not _INT.fullmatch(text):
         return float(text)
     return text
 

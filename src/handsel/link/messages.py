@@ -283,7 +283,7 @@ def _decode(kind: type[_M], body: bytes, build: Callable[[_M], _V]) -> _V:
     try:
         message.ParseFromString(body)
         return build(message)
-    except (DecodeError, ValueError) as error:
+    except (DecodeError, ValueError, OverflowError, OSError) as error:  # the last two: a time out of range
         raise ProtocolError(f"a malformed {kind.DESCRIPTOR.name}: {error}") from error
 
 

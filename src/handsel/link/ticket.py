@@ -8,13 +8,13 @@ request and over the server certificate that the joining side saw, so a relay in
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
 from dataclasses import dataclass
 
 from handsel.errors import TicketRefused
+from handsel.pki.names import TrustDomain
 from handsel.pki.secret import Secret
 
 _PREFIX = "hs1."
@@ -52,12 +52,12 @@ class TicketText:
             content = json.loads(base64.urlsafe_b64decode(text.removeprefix(_PREFIX)))
             ticket = cls(
                 url=str(content["url"]),
-                trust_domain=str(content["td"]),
+                trust_domain=str(TrustDomain(str(content["td"]))),
                 ticket_id=str(content["id"]),
                 secret=Secret(base64.b64decode(content["secret"], validate=True)),
                 pins=tuple(str(pin) for pin in content["pins"]),
             )
-        except (ValueError, KeyError, TypeError, binascii.Error) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise TicketRefused(
                 "this is not a join ticket", next_step="copy the whole line that `handsel agent ticket` printed"
             ) from error

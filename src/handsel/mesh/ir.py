@@ -101,7 +101,8 @@ class Upstream:
 class Outbound:
     """A callee as its caller sees it: a loopback port, and host names at the proxy port.
 
-    `host` is what programs write in `http://host/`; `rewrite_host` True sends it without a port.
+    `host` and `host_port` are what programs write in `http://host:host_port/` (80 goes without saying);
+    `rewrite_host` True sends it without a port. `request_timeout` None or zero is no limit.
     """
 
     callee: str
@@ -110,6 +111,7 @@ class Outbound:
     listener_http2: bool
     via_proxy: bool
     host: str
+    host_port: int
     rewrite_host: bool
     request_timeout: timedelta | None
     upstream: Upstream

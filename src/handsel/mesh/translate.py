@@ -18,7 +18,7 @@ from handsel.mesh.ir import (
     Upstream,
     WorkloadPlan,
 )
-from handsel.model.graph import External, ExternalTls, Mesh, Protocol, Service
+from handsel.model.graph import External, ExternalTls, Mesh, Protocol, Service, is_address
 from handsel.xds import secret
 
 Places = Mapping[str, Mapping[str, WorkloadReport]]
@@ -114,6 +114,7 @@ def _to_service(mesh: Mesh, callee: Service, port: int, places: Places) -> Outbo
         listener_http2=callee.protocol.is_http2,
         via_proxy=callee.protocol is not Protocol.TCP,
         host=callee.name,
+        host_port=80,
         rewrite_host=False,
         request_timeout=None,
         upstream=upstream,
@@ -122,14 +123,16 @@ def _to_service(mesh: Mesh, callee: Service, port: int, places: Places) -> Outbo
 
 def _to_external(external: External, port: int) -> Outbound:
     is_tcp = external.protocol is Protocol.TCP
+    endpoints = external.endpoints or ((external.host, external.port),)
+    timeout = external.request_timeout
     upstream = Upstream(
         name=external.name,
         tls=_external_tls(external),
         http2=external.protocol.is_http2,
-        endpoints=external.endpoints or ((external.host, external.port),),
+        endpoints=endpoints,
         by_eds=False,
         connect_timeout=_CONNECT_EXTERNAL,
-        dns=not external.endpoints,
+        dns=not all(is_address(address) for address, _ in endpoints),
     )
     return Outbound(
         callee=external.name,
@@ -138,8 +141,9 @@ def _to_external(external: External, port: int) -> Outbound:
         listener_http2=external.protocol.is_http2,
         via_proxy=not is_tcp,
         host=external.host,
+        host_port=external.plain_port,
         rewrite_host=True,
-        request_timeout=external.request_timeout or _EXTERNAL_REQUEST_TIMEOUT,
+        request_timeout=_EXTERNAL_REQUEST_TIMEOUT if timeout is None else timeout,
         upstream=upstream,
     )
 

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from handsel.documents import yaml
 from handsel.documents.yaml import Document
 from handsel.errors import FileFault, InvalidFile
+from handsel.model.faults import HOST, NAME, FilePath, Port, Strict, did_you_mean, validate
 from handsel.model.graph import External, ExternalTls, Mesh, Origin, Protocol, Service
 from handsel.pki.names import TrustDomain
 
-# A service's name is a label of a host name (RFC 1123, section 2.1), since `http://name/` must work.
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-NOT_YET = {
-    (): ("gateways", "contexts", "secrets", "networks"),
-    ("authority",): ("profiles", "acme", "keys"),
-    ("services", "*"): ("expose",),
-}
-"""Keys of the design that this version does not carry out: refused by name, never ignored."""
 
 
 def parse_duration(text: Any) -> timedelta:
@@ -37,22 +28,22 @@ def parse_duration(text: Any) -> timedelta:
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError("a duration is a number with a unit, such as 90s, 10m or 1h")
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError as error:
+        raise ValueError("this duration is too long") from error
 
 
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration, json_schema_input_type=str),
 ]
-Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ServiceFile(_Strict):
+class ServiceFile(Strict):
     """One service."""
+
+    NOT_YET = ("expose",)
 
     command: str | None = Field(None, description="What `up` starts, in the folder of this file.")
     port: Port | None = Field(None, description="Where the program listens, plain, on loopback. Free when left out.")
@@ -67,19 +58,19 @@ class ServiceFile(_Strict):
     )
 
 
-class ExternalTlsFile(_Strict):
+class ExternalTlsFile(Strict):
     """The TLS that the sidecar makes towards an external service."""
 
     mode: Literal["disable", "simple", "mutual"] = Field("simple", description="`mutual` shows a client certificate.")
-    client_certificate: str | None = Field(None, description="PEM file with the client's chain.")
-    private_key: str | None = Field(None, description="PEM file with its key.")
-    ca_certificates: str | None = Field(
+    client_certificate: FilePath | None = Field(None, description="PEM file with the client's chain.")
+    private_key: FilePath | None = Field(None, description="PEM file with its key.")
+    ca_certificates: FilePath | None = Field(
         None, description="PEM file with the roots to trust. The system's when left out."
     )
     server_name: str | None = Field(None, description="The name sent as SNI. `host` when left out.")
 
 
-class ExternalFile(_Strict):
+class ExternalFile(Strict):
     """A service outside the mesh."""
 
     host: str = Field(description="Its name, as programs write it: http://host/.")
@@ -89,8 +80,10 @@ class ExternalFile(_Strict):
     tls: ExternalTlsFile = Field(ExternalTlsFile(), description="How the sidecar speaks to it.")
 
 
-class AuthorityFile(_Strict):
+class AuthorityFile(Strict):
     """The authority."""
+
+    NOT_YET = ("profiles", "acme", "keys")
 
     leaf_lifetime: Duration = Field(timedelta(hours=1), description="How long a workload's certificate lives.")
     renew_after: Duration | None = Field(
@@ -98,14 +91,16 @@ class AuthorityFile(_Strict):
     )
 
 
-class TelemetryFile(_Strict):
+class TelemetryFile(Strict):
     """What is seen."""
 
     requests: bool = Field(False, description="True makes ports layer 7, so that single requests are seen.")
 
 
-class MeshFile(_Strict):
+class MeshFile(Strict):
     """The mesh file of handsel."""
+
+    NOT_YET = ("gateways", "contexts", "secrets", "networks")
 
     trust_domain: str = Field("mesh.internal", description="The name that all identities of this mesh start with.")
     services: dict[str, ServiceFile] = Field({}, description="The services, by name.")
@@ -120,11 +115,30 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **MeshFile.model_json_schema()}
 
 
-Include = Callable[[str], Sequence[External]]
-"""What a pattern of `include` brings; raises `InvalidFile`, or `ValueError` when the pattern itself is wrong."""
+@dataclass(frozen=True)
+class Included:
+    """What the included resources bring. `notes` say what a person must know of them, each with its place."""
+
+    externals: tuple[External, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def parse(text: bytes, file: str, *, folder: str, absolute: Callable[[str], str], include: Include) -> Mesh:
+Include = Callable[[str], Sequence[Document]]
+"""The documents behind a pattern of `include`; raises `InvalidFile`, or `ValueError` when the pattern is wrong."""
+
+ReadResources = Callable[[Sequence[Document]], Included]
+"""What all included documents say together, since a rule may stand in another file; raises `InvalidFile`."""
+
+
+def parse(
+    text: bytes,
+    file: str,
+    *,
+    folder: str,
+    absolute: Callable[[str], str],
+    include: Include,
+    read_resources: ReadResources,
+) -> Mesh:
     """The graph that a mesh file describes, together with what it includes.
 
     `absolute` turns a path of the file into an absolute one. Raises `InvalidFile` with every fault found.
@@ -137,94 +151,31 @@ def parse(text: bytes, file: str, *, folder: str, absolute: Callable[[str], str]
         )
         raise InvalidFile([FileFault(file, *place, "", message)])
     document = documents[0]
-    content = _validate(document)
-    return _MeshReader(document, content, folder, absolute, include).read()
-
-
-def _validate(document: Document) -> MeshFile:
-    try:
-        return MeshFile.model_validate(document.value)
-    except ValidationError as error:
-        faults = [_fault(document, details) for details in error.errors()]
-        raise InvalidFile(sorted(set(faults))) from error
-
-
-def _fault(document: Document, details: Any) -> FileFault:
-    path = tuple(step for step in details["loc"])
-    kind = details["type"]
-    if kind == "extra_forbidden":
-        return document.fault(path, _unknown_key(path))
-    if kind == "missing":
-        return document.fault(path[:-1], f"{path[-1]!r} is missing")
-    if kind == "value_error":
-        return document.fault(path, str(details["ctx"]["error"]))
-    if kind in ("enum", "literal_error"):
-        return document.fault(path, f"must be {details['ctx']['expected']}, not {details['input']!r}")
-    if kind in ("greater_than_equal", "less_than_equal") and path[-1] == "port":
-        return document.fault(path, f"a port is a number from 1 to 65535, not {details['input']}")
-    kinds = {
-        "string_type": "text",
-        "bool_type": "true or false",
-        "bool_parsing": "true or false",
-        "int_type": "a whole number",
-        "int_parsing": "a whole number",
-        "list_type": "a list",
-        "dict_type": "keys and values",
-        "model_type": "keys and values",
-        "model_attributes_type": "keys and values",
-    }
-    if kind in kinds:
-        return document.fault(path, f"must be {kinds[kind]}, not {_short(details['input'])}")
-    return document.fault(path, details["msg"])
-
-
-def _unknown_key(path: tuple[Any, ...]) -> str:
-    *above, key = path
-    place = tuple("*" if index == 1 else step for index, step in enumerate(above))
-    if key in NOT_YET.get(place, ()):
-        return "not supported yet"
-    known = _known_keys(place)
-    close = difflib.get_close_matches(str(key), known, n=1)
-    hint = f'did you mean "{close[0]}"?' if close else f"known here: {', '.join(known)}"
-    return f"unknown key, {hint}"
-
-
-def _known_keys(place: tuple[Any, ...]) -> list[str]:
-    models: dict[tuple[Any, ...], type[BaseModel]] = {
-        (): MeshFile,
-        ("services", "*"): ServiceFile,
-        ("external", "*"): ExternalFile,
-        ("external", "*", "tls"): ExternalTlsFile,
-        ("authority",): AuthorityFile,
-        ("telemetry",): TelemetryFile,
-    }
-    return list(models[place].model_fields) if place in models else []
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    content = validate(document, MeshFile)
+    return _MeshReader(document, content, folder, absolute).read(include, read_resources)
 
 
 class _MeshReader:
     """Builds the graph from a valid file and gathers what only the whole can tell."""
 
-    def __init__(
-        self, document: Document, content: MeshFile, folder: str, absolute: Callable[[str], str], include: Include
-    ) -> None:
+    def __init__(self, document: Document, content: MeshFile, folder: str, absolute: Callable[[str], str]) -> None:
         self._document = document
         self._content = content
         self._folder = folder
         self._absolute = absolute
-        self._include = include
         self._faults: list[FileFault] = []
 
-    def read(self) -> Mesh:
+    def read(self, include: Include, read_resources: ReadResources) -> Mesh:
         trust_domain = self._trust_domain()
         services = {name: self._service(name, each, trust_domain) for name, each in self._content.services.items()}
         externals = {name: self._external(name, each) for name, each in self._content.external.items()}
-        self._add_included(externals)
+        included = self._included(include, read_resources)
+        for external in included.externals if included else ():
+            if external.name in externals:
+                self._fault(("external", external.name), f"{external.origin} declares {external.name!r} again")
+            externals[external.name] = external
         self._check_names(services, externals)
+        self._check_calls(services, externals, all_known=included is not None)
         self._check_ports(services)
         self._check_lifetimes()
         if self._faults:
@@ -238,6 +189,7 @@ class _MeshReader:
             authority.renew_after,
             self._content.telemetry.requests,
             self._folder,
+            included.notes if included else (),
         )
 
     def _trust_domain(self) -> TrustDomain:
@@ -249,7 +201,7 @@ class _MeshReader:
 
     def _service(self, name: str, content: ServiceFile, trust_domain: TrustDomain) -> Service:
         path: tuple[str | int, ...] = ("services", name)
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             self._fault(path, "a name has lower-case letters, digits and dashes, at most 63 (it becomes http://name/)")
         try:
             identity = trust_domain.workload(content.namespace, content.service_account or name)
@@ -272,9 +224,9 @@ class _MeshReader:
 
     def _external(self, name: str, content: ExternalFile) -> External:
         path: tuple[str | int, ...] = ("external", name)
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             self._fault(path, "a name has lower-case letters, digits and dashes, at most 63")
-        if not _HOST.fullmatch(content.host):
+        if not HOST.fullmatch(content.host):
             self._fault((*path, "host"), f"{content.host!r} is no host name in lower case")
         endpoints = [self._endpoint((*path, "endpoints", i), text) for i, text in enumerate(content.endpoints)]
         tls = content.tls
@@ -300,20 +252,24 @@ class _MeshReader:
             origin=self._origin(path),
         )
 
-    def _add_included(self, externals: dict[str, External]) -> None:
+    def _included(self, include: Include, read_resources: ReadResources) -> Included | None:
+        """What `include` brings; None when it cannot be read, so that nothing is said about what is missing then."""
+        before = len(self._faults)
+        documents: list[Document] = []
         for index, pattern in enumerate(self._content.include):
             try:
-                included = self._include(pattern)
+                documents += include(pattern)
             except InvalidFile as error:
                 self._faults += error.faults
-                continue
             except ValueError as error:
                 self._fault(("include", index), str(error))
-                continue
-            for external in included:
-                if external.name in externals:
-                    self._fault(("include", index), f"{external.origin} declares {external.name!r} again")
-                externals[external.name] = external
+        if len(self._faults) > before:
+            return None
+        try:
+            return read_resources(documents)
+        except InvalidFile as error:
+            self._faults += error.faults
+            return None
 
     def _endpoint(self, path: tuple[str | int, ...], text: str) -> tuple[str, int] | None:
         address, separator, port = text.rpartition(":")
@@ -327,15 +283,23 @@ class _MeshReader:
         return str(parsed), int(port)
 
     def _check_names(self, services: dict[str, Service], externals: dict[str, External]) -> None:
-        for name in services.keys() & externals.keys():
-            self._fault(("external", name), "a service has this name already")
         hosts: dict[str, str] = {}
         for name, external in externals.items():
+            if name in services:
+                self._fault_of(external, (), "a service has this name already")
             if external.host in hosts:
-                self._fault(("external", name, "host"), f"{external.host} is external {hosts[external.host]!r} already")
+                message = f"{external.host} is external {hosts[external.host]!r} already"
+                self._fault_of(external, ("host",), message)
             elif external.host in services:
-                self._fault(("external", name, "host"), f"a service is called {external.host} already")
+                self._fault_of(external, ("host",), f"a service is called {external.host} already")
             hosts[external.host] = name
+        identities: dict[object, str] = {}
+        for name, service in services.items():
+            if service.identity in identities:
+                self._fault(("services", name), f"has the same identity as {identities[service.identity]!r}")
+            identities[service.identity] = name
+
+    def _check_calls(self, services: dict[str, Service], externals: dict[str, External], *, all_known: bool) -> None:
         known = [*(name for name, service in services.items() if service.sidecar), *externals]
         for name, service in services.items():
             for index, callee in enumerate(service.calls):
@@ -344,17 +308,11 @@ class _MeshReader:
                     self._fault(path, "a service does not call itself through the mesh")
                 elif callee in services and not services[callee].sidecar:
                     self._fault(path, f"{callee!r} has no sidecar: declare it under external")
-                elif callee not in known:
-                    close = difflib.get_close_matches(callee, known, n=1)
-                    hint = f', did you mean "{close[0]}"?' if close else ""
-                    self._fault(path, f"there is no service or external {callee!r}{hint}")
+                elif callee not in known and all_known:
+                    hint = did_you_mean(callee, known)
+                    self._fault(path, f"there is no service or external {callee!r}{hint and ', '}{hint}")
             if service.calls and not service.sidecar:
                 self._fault(("services", name, "calls"), "without a sidecar there are no calls: everything is direct")
-        identities: dict[object, str] = {}
-        for name, service in services.items():
-            if service.identity in identities:
-                self._fault(("services", name), f"has the same identity as {identities[service.identity]!r}")
-            identities[service.identity] = name
 
     def _check_ports(self, services: dict[str, Service]) -> None:
         ports: dict[int, str] = {}
@@ -379,6 +337,12 @@ class _MeshReader:
 
     def _origin(self, path: tuple[str | int, ...]) -> Origin:
         return Origin(self._document.file, self._document.place(path)[0])
+
+    def _fault_of(self, external: External, path: tuple[str, ...], message: str) -> None:
+        if external.name in self._content.external:
+            self._fault(("external", external.name, *path), message)
+        else:  # an included file declares it
+            self._faults.append(FileFault(external.origin.file, external.origin.line, 1, external.name, message))
 
     def _fault(self, path: tuple[str | int, ...], message: str) -> None:
         self._faults.append(self._document.fault(path, message))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -53,6 +54,15 @@ class Service:
     origin: Origin
 
 
+def is_address(text: str) -> bool:
+    """Whether this is an IP address rather than a name for DNS."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 class ExternalTls(StrEnum):
     """How a sidecar speaks to the outside."""
 
@@ -65,8 +75,10 @@ class ExternalTls(StrEnum):
 class External:
     """A service outside the mesh, and the TLS that the sidecar makes towards it.
 
-    `endpoints` are (address, port) pairs; empty means `host` by DNS. Paths are absolute. `ca_certificates` empty means
-    the operating system's roots. `server_names` are the names of which its certificate must carry one.
+    Programs call `http://host/`, or `http://host:plain_port/` when that is not 80; `port` is where TLS goes.
+    `endpoints` are (address, port) pairs, each address an IP address or a name for DNS; empty means `host` by DNS.
+    Paths are absolute. `ca_certificates` empty means the operating system's roots. `server_names` are the names of
+    which its certificate must carry one. `request_timeout` None leaves it to us, zero is no limit.
     """
 
     name: str

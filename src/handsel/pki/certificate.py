@@ -7,11 +7,20 @@ from datetime import datetime
 from functools import cached_property
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
 from handsel.pki.keys import pin
 from handsel.pki.names import SpiffeId
+
+UNREADABLE = (
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises for malformed bytes besides `ValueError`."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +30,11 @@ class Certificate:
     der: bytes
 
     def __post_init__(self) -> None:
-        _ = self.parsed
+        # `cryptography` reads the key and the extensions late; here is the place to find out that they are malformed.
+        try:
+            _ = self.parsed.extensions, self.public_key_der
+        except UNREADABLE as error:
+            raise ValueError(f"the certificate is malformed: {error}") from error
 
     @cached_property
     def parsed(self) -> x509.Certificate:
@@ -52,9 +65,12 @@ class Certificate:
 
     @cached_property
     def spiffe_id(self) -> SpiffeId | None:
-        """The one SPIFFE ID that it carries (X.509-SVID, section 2), or None."""
-        identities = [name for name in self.uri_names if name.startswith("spiffe://")]
-        return SpiffeId.parse(identities[0]) if len(identities) == 1 else None
+        """The SPIFFE ID that is its one URI name (X.509-SVID, section 2), or None."""
+        try:
+            (identity,) = self.uri_names
+            return SpiffeId.parse(identity)
+        except ValueError:
+            return None
 
     @property
     def uri_names(self) -> list[str]:
@@ -115,7 +131,10 @@ class Certificate:
 
 def parse_pem(pem: bytes) -> tuple[Certificate, ...]:
     """Every certificate in a PEM file, in order. Raises `ValueError` when there is none or one is broken."""
-    return tuple(Certificate.of(parsed) for parsed in x509.load_pem_x509_certificates(pem))
+    try:
+        return tuple(Certificate.of(parsed) for parsed in x509.load_pem_x509_certificates(pem))
+    except x509.InvalidVersion as error:
+        raise ValueError(f"a certificate is malformed: {error}") from error
 
 
 def to_pem(certificates: tuple[Certificate, ...]) -> bytes:

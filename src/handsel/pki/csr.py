@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from handsel.pki.certificate import UNREADABLE
 from handsel.pki.keys import PrivateKey, public_der
 from handsel.pki.names import SpiffeId
 
@@ -50,7 +51,7 @@ def parse(der: bytes) -> CertificateRequest:
         if not request.is_signature_valid:
             raise ValueError("the request is not signed by its own key")
         identity = _identity(request)
-    except (InvalidSignature, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except (InvalidSignature, *UNREADABLE) as error:
         raise ValueError(f"the certificate request is malformed: {error}") from error
     return CertificateRequest(identity=identity, public_key=key, public_key_der=public_der(key))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -25,7 +26,10 @@ class PrivateKey:
     @classmethod
     def from_pem(cls, pem: bytes) -> PrivateKey:
         """The key in an unencrypted PEM. Raises `ValueError` when it holds no P-256 key."""
-        handle = serialization.load_pem_private_key(pem, password=None)
+        try:
+            handle = serialization.load_pem_private_key(pem, password=None)
+        except (TypeError, UnsupportedAlgorithm) as error:  # encrypted, or of a kind that is not known
+            raise ValueError(f"the key cannot be read: {error}") from error
         if not isinstance(handle, ec.EllipticCurvePrivateKey) or not isinstance(handle.curve, ec.SECP256R1):
             raise ValueError("the key is not ECDSA P-256")
         return cls(handle)

@@ -13,6 +13,7 @@ from handsel.agent.adapters.files import AgentFolder
 from handsel.agent.adapters.joining import enrol
 from handsel.agent.adapters.runtime import Agent, enrolled
 from handsel.agent.layout import Layout
+from handsel.agent.model import Enrolment
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_unix
 from handsel.door.asgi import Door
 from handsel.envoy.adapters import binary
@@ -52,6 +53,17 @@ async def open_agent(
             await door.stop()
             await agent.stop(drain_seconds=drain_seconds)
             folder.layout.control.unlink(missing_ok=True)
+
+
+async def join_host(state: Path, runtime: Path, ticket: str, url: str | None) -> tuple[Enrolment, bool]:
+    """Enrol a host unless it has joined before. Returns its enrolment, and whether it is new."""
+    folder = AgentFolder(Layout(state / "agent", runtime))
+    folder.prepare()
+    with folder.hold():
+        there = folder.enrolment()
+        if there is not None:
+            return there, False
+        return await enrol(folder, TicketText.decode(ticket), url), True
 
 
 def _log_bug(error: Exception) -> None:

@@ -2,21 +2,77 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 
+from handsel.documents import yaml
+from handsel.documents.yaml import Document
 from handsel.errors import FileFault, InvalidFile
+from handsel.mesh.istio.read import read
 from handsel.model import file as mesh_file
 from handsel.model.graph import Mesh
 
+_MAXIMUM_INCLUDED_BYTES = 16 << 20
+
 
 def load_mesh(path: Path) -> Mesh:
-    """The graph that a mesh file describes. Raises `InvalidFile` with every fault."""
+    """The graph that a mesh file describes, with what it includes. Raises `InvalidFile` with every fault."""
+    folder = path.absolute().parent
+
+    def absolute(text: str) -> str:
+        return str(folder / text)
+
+    return mesh_file.parse(
+        _read(path, yaml.MAXIMUM_BYTES),
+        str(path),
+        folder=str(folder),
+        absolute=absolute,
+        include=_Included(path.parent),
+        read_resources=lambda documents: read(documents, absolute),
+    )
+
+
+class _Included:
+    """The documents behind patterns that start at `folder`: each file once, all together at most 16 MiB."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: set[Path] = set()
+        self._room = _MAXIMUM_INCLUDED_BYTES
+
+    def __call__(self, pattern: str) -> list[Document]:
+        """Raises `InvalidFile` with every fault, or `ValueError` when the pattern brings nothing, or too much."""
+        matches = sorted(glob.glob(pattern, root_dir=self._folder, recursive=True))  # noqa: PTH207 - takes any pattern
+        files = [file for file in (self._folder / match for match in matches) if file.is_file()]
+        if not files:
+            raise ValueError(f"no file matches {pattern}")
+        documents: list[Document] = []
+        faults: list[FileFault] = []
+        for file in files:
+            if file in self._seen:
+                continue
+            self._seen.add(file)
+            try:
+                documents += yaml.parse(self._take(file), str(file))
+            except InvalidFile as error:
+                faults += error.faults
+        if faults:
+            raise InvalidFile(faults)
+        return documents
+
+    def _take(self, file: Path) -> bytes:
+        text = _read(file, yaml.MAXIMUM_BYTES)
+        self._room -= len(text)
+        if self._room < 0:
+            raise ValueError(f"the included files have more than {_MAXIMUM_INCLUDED_BYTES >> 20} MiB together")
+        return text
+
+
+def _read(path: Path, maximum: int) -> bytes:
+    """At most one byte more than `maximum`, by which a parser knows that there is more."""
     try:
-        text = path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(maximum + 1)
     except OSError as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
         raise InvalidFile([FileFault(str(path), 1, 1, "", reason)]) from error
-    folder = path.absolute().parent
-    return mesh_file.parse(
-        text, str(path), folder=str(folder), absolute=lambda text: str(folder / text), include=lambda _pattern: ()
-    )

@@ -7,13 +7,14 @@ import contextlib
 import hashlib
 import json
 import secrets
+import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
 
-from handsel import settings
+from handsel import __version__, settings
 from handsel.authority import service as authority
 from handsel.authority.adapters import tables as authority_tables
 from handsel.authority.adapters.agents_http import AgentsDoor
@@ -23,8 +24,8 @@ from handsel.authority.model import ALL_SERVICES, Domain, Host, Lifetimes
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, listen_unix, server_context
 from handsel.door.asgi import Door, Request, Response, Routes, Stream
 from handsel.errors import HandselError, PortInUse, UsageError
-from handsel.link.adapters import publications as publication_tables
-from handsel.link.adapters.publications import Publications
+from handsel.mesh.adapters import publications as publication_tables
+from handsel.mesh.adapters.publications import Publications
 from handsel.link.messages import PREFIX, Bundle, Report
 from handsel.link.resume import Publish, changed
 from handsel.link.ticket import SECRET_BYTES, TicketText
@@ -32,6 +33,7 @@ from handsel.mesh import service as mesh_service
 from handsel.mesh.adapters import tables as mesh_tables
 from handsel.mesh.adapters.tables import PlacesReported, load_places
 from handsel.mesh.adapters.watch_http import Watches
+from handsel.mesh.stages import Stage, show
 from handsel.model.graph import Mesh
 from handsel.pki import csr
 from handsel.pki.certificate import Certificate, to_pem
@@ -39,6 +41,9 @@ from handsel.pki.keys import PrivateKey
 from handsel.pki.secret import Secret
 from handsel.store.adapters.files import hold_lock, make_folder, write_file
 from handsel.store.adapters.sqlite import SqliteStore
+from handsel.telemetry.adapters.prometheus import Scrape
+from handsel.telemetry.model import Measured
+from handsel.wiring.server_status import describe, measure
 
 _log = structlog.get_logger("handsel.server")
 JSON = "application/json"
@@ -70,11 +75,6 @@ class ServerFolder:
     def own_chain(self) -> Path:
         return self.root / "server.crt"
 
-    @property
-    def doors(self) -> Path:
-        """Where the doors are open, for the commands of this machine."""
-        return self.root / "doors.json"
-
 
 class Server:
     """The server, from `start` to `stop`.
@@ -84,7 +84,7 @@ class Server:
 
     def __init__(
         self, mesh: Mesh, state: Path, runtime: Path, *, host: str = "127.0.0.1", port: int = settings.API_PORT,
-        metrics_port: int | None = None, may_move: bool = False,
+        metrics_port: int = settings.METRICS_PORT, may_move: bool = False,
     ) -> None:  # fmt: skip
         self.mesh = mesh
         self.folder = ServerFolder(state / "server")
@@ -131,7 +131,6 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(door.stop() for door in self._doors))
-        self.folder.doors.unlink(missing_ok=True)
         self._held.close()
 
     @property
@@ -199,23 +198,28 @@ class Server:
             ("GET", "/v1/status"): self._status,
             ("POST", "/v1/tickets"): self._make_ticket,
             ("GET", "/v1/hosts"): self._hosts,
+            ("GET", "/v1/config"): self._config,
         }
+        scrape = Scrape(self._measure, __version__)
+        metrics: Routes = {**health, ("GET", "/metrics"): scrape.handler()}
+        measuring = self._listen("127.0.0.1", self._metrics_port)
+        self._metrics_port = measuring.getsockname()[1]
         self._doors = [
             DoorServer(Door(api, on_bug=_log_bug), listening, self._context),
             DoorServer(Door(admin, on_bug=_log_bug), listen_unix(self.admin_socket), None),
+            DoorServer(Door(metrics, on_bug=_log_bug), measuring, None),
         ]
         for door in self._doors:
             await door.start()
-        write_file(self.folder.doors, json.dumps({"api": self.url, "admin": str(self.admin_socket)}).encode())
 
-    def _listen(self, host: str, port: int):  # type: ignore[no-untyped-def]
+    def _listen(self, host: str, port: int) -> socket.socket:
         try:
             return listen_tcp(host, port)
         except PortInUse:
             if not self._may_move:
                 raise
             listening = listen_tcp(host, 0)
-            self.moved.append(f"port {port} is in use, so the server is at {listening.getsockname()[1]}")
+            self.moved.append(f"port {port} is in use, this door is at {listening.getsockname()[1]} instead")
             return listening
 
     async def _certify_own(self) -> None:
@@ -279,8 +283,25 @@ class Server:
         ]
         return Response(200, json.dumps(hosts).encode(), JSON)
 
+    async def _config(self, request: Request) -> Response:
+        try:
+            stage = Stage(request.query.get("stage", ""))
+        except ValueError as error:
+            raise UsageError(f"a stage is one of {', '.join(Stage)}") from error
+        return Response(200, json.dumps(show(self.mesh, self._places, stage)).encode(), JSON)
+
     async def _status(self, _request: Request) -> Response:
-        return Response(200, json.dumps({"trust_domain": str(self.mesh.trust_domain), "api": self.url}).encode(), JSON)
+        status = describe(
+            self.mesh, self._places, self.issuer, self.directory.hosts(), self.url,
+            f"http://127.0.0.1:{self._metrics_port}/metrics", self.directory.issued_count(),
+        )  # fmt: skip
+        return Response(200, json.dumps(status).encode(), JSON)
+
+    def _measure(self) -> Measured:
+        return measure(
+            self.mesh, self._places, self.issuer, self._own[0], len(self.directory.hosts()),
+            self.directory.issued_count(),
+        )  # fmt: skip
 
 
 async def _ok(_request: Request) -> Response:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -19,10 +20,12 @@ from handsel.agent.adapters import ports
 from handsel.agent.adapters.programs import Program, ProgramPlace, end_left_behind, wait_until_listening
 from handsel.agent.adapters.runtime import Agent
 from handsel.authority.model import ALL_SERVICES
+from handsel.envoy.adapters.process import ProcessRecord
 from handsel.errors import HandselError, PortInUse, StateError
 from handsel.model.graph import Mesh, Service
 from handsel.store.adapters.files import make_folder
 from handsel.wiring.agent import open_agent
+from handsel.wiring.down import up_record
 from handsel.wiring.server import Server
 
 _TICKET_LIFETIME = timedelta(minutes=1)
@@ -66,6 +69,7 @@ async def up(mesh: Mesh, state: Path, runtime: Path, envoy: Path | None, progres
     await end_left_behind(sorted(places.glob("*.pid")))
     _check_written_ports(mesh)
     server = Server(mesh, state, runtime, may_move=True)
+    record = up_record(state)
     try:
         with progress.step("authority") as step:
             await server.start()
@@ -76,8 +80,12 @@ async def up(mesh: Mesh, state: Path, runtime: Path, envoy: Path | None, progres
         async with _agent(server, state, runtime, envoy, progress) as agent:
             running = Running(mesh, server, agent)
             async with _programs(running, places, progress):
+                own = ProcessRecord.of(os.getpid())
+                if own is not None:
+                    own.save(record)
                 yield running
     finally:
+        record.unlink(missing_ok=True)
         await server.stop()
 
 

@@ -2,11 +2,12 @@
 
 Rules it keeps (xDS protocol, "Incremental xDS"):
 - one response of a type is under way at a time; the next waits for its ACK or NACK (no queues, latest wins);
-- what is new is sent in `ADDING_ORDER`, and a later type waits until the earlier ones are acknowledged; clusters and
-  secrets are taken away last, when nothing that names them is left (make before break);
+- what is new is sent in `ADDING_ORDER`, and listeners wait until the clusters are acknowledged; clusters and secrets
+  are taken away last, when nothing that names them is left (make before break);
 - subscriptions change without being mistaken for an ACK; `initial_resource_versions` are believed, so that a client
   that reconnects gets only what it lacks;
-- after a NACK the version is quarantined on this stream, the last good one is sent at once, and the rejection is told.
+- after a NACK the version is quarantined on this stream, the last good one is sent at once, and the rejection is told;
+  when several were refused together, each is sent again alone, so that only the one at fault is quarantined.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ from dataclasses import dataclass, field
 
 from handsel.xds.resources import ADDING_ORDER, CLUSTER, ENDPOINT, LISTENER, SECRET, Resource
 from handsel.xds.snapshot import EMPTY, Snapshot
+
+# Types whose resources name those of another type: that one is taken away after they no longer do.
+_NAMED_BY = {SECRET: (CLUSTER, LISTENER), CLUSTER: (LISTENER,), ENDPOINT: (LISTENER,)}
+# What the client has of a resource after it refused something: anything, or nothing.
+_UNKNOWN = ""
 
 # A client that names no resource of these types wants them all (xDS protocol, "Wildcard").
 _WILDCARD_TYPES = (CLUSTER, LISTENER)
@@ -61,6 +67,7 @@ class _TypeState:
     versions: dict[str, str] = field(default_factory=dict)  # what the client has, as far as we know
     good: dict[str, Resource] = field(default_factory=dict)  # the last version of each that it acknowledged
     quarantined: set[tuple[str, str]] = field(default_factory=set)  # (name, version)
+    suspects: set[tuple[str, str]] = field(default_factory=set)  # refused together with others: sent again alone
     unanswered: set[str] = field(default_factory=set)  # asked for, and neither sent nor known to be absent
     under_way: Response | None = None
 
@@ -98,6 +105,9 @@ class DeltaStream:
             state.names.discard(name)
             state.versions.pop(name, None)
             state.unanswered.discard(name)
+        if "*" in request.unsubscribe:
+            state.wildcard = False
+            state.versions = {name: version for name, version in state.versions.items() if name in state.names}
 
     def responses(self) -> list[Response]:
         """Everything that may be sent now."""
@@ -136,18 +146,24 @@ class DeltaStream:
         if response is None or request.nonce != response.nonce:
             return
         state.under_way = None
+        answered = {(resource.name, resource.version) for resource in response.resources}
+        state.suspects -= answered
         if request.error is None:
             for resource in response.resources:
                 state.good[resource.name] = resource
             for name in response.removed:
                 state.good.pop(name, None)
             return
-        # Nothing of a refused response was taken over. What was sent is not what the client has: forget, quarantine,
-        # and the next `responses` sends the last good version.
-        for resource in response.resources:
-            state.quarantined.add((resource.name, resource.version))
-            state.versions.pop(resource.name, None)
-        self.rejections.append(Rejected(request.type_url, tuple(r.name for r in response.resources), request.error))
+        # A client may take over all, some or nothing of what it refuses; the next `responses` sends the last good
+        # versions, and takes away again what was to go.
+        if response.resources:
+            state.versions |= dict.fromkeys(response.removed, _UNKNOWN)
+        state.versions |= {name: _UNKNOWN for name, _ in answered if name in state.versions}
+        if len(answered) > 1:
+            state.suspects |= answered
+            return
+        state.quarantined |= answered
+        self.rejections.append(Rejected(request.type_url, tuple(name for name, _ in answered), request.error))
 
     def _wanted(self, type_url: str, state: _TypeState) -> dict[str, Resource]:
         there = self._snapshot.of_type(type_url)
@@ -156,41 +172,38 @@ class DeltaStream:
     def _to_send(self, type_url: str, state: _TypeState) -> tuple[Resource, ...]:
         chosen: list[Resource] = []
         for name, wanted in self._wanted(type_url, state).items():
-            resource: Resource | None = wanted
-            if (name, wanted.version) in state.quarantined:
-                resource = state.good.get(name)
-            if resource is not None and state.versions.get(name) != resource.version:
-                chosen.append(resource)
-        return tuple(chosen)
+            offers = [r for r in (wanted, state.good.get(name)) if r and (name, r.version) not in state.quarantined]
+            if offers and state.versions.get(name) != offers[0].version:
+                chosen.append(offers[0])
+        suspects = [resource for resource in chosen if (resource.name, resource.version) in state.suspects]
+        return tuple(suspects[:1] or chosen)
 
     def _to_remove(self, type_url: str, state: _TypeState) -> tuple[str, ...]:
         wanted = self._wanted(type_url, state)
         gone = [name for name in state.versions if name not in wanted]
-        if gone and type_url in (CLUSTER, ENDPOINT, SECRET) and not self._settled(LISTENER):
-            return ()
+        if gone and not all(self._settled(kind) for kind in _NAMED_BY.get(type_url, ())):
+            gone = []
         # A name that was asked for and is not there gets a definite answer (SDS and EDS would warm for ever).
         absent = [name for name in state.unanswered if name not in wanted and name not in gone]
         return (*gone, *absent)
 
     def _may_add(self, type_url: str) -> bool:
-        """Whether every type that this one refers to has arrived."""
-        if type_url not in ADDING_ORDER:
-            return True
-        earlier = ADDING_ORDER[: ADDING_ORDER.index(type_url)]
-        return all(self._types[kind].under_way is None for kind in earlier if kind in self._types)
+        """Whether what this type refers to has arrived.
+
+        Only listeners wait. Endpoints and secrets must not: Envoy acknowledges a new cluster only after it has both.
+        """
+        clusters = self._types.get(CLUSTER)
+        return type_url != LISTENER or clusters is None or clusters.under_way is None
 
     def _settled(self, type_url: str) -> bool:
-        """Whether the client has nothing of this type that is no longer wanted."""
+        """Whether the client has all of this type that is wanted, and nothing else."""
         state = self._types.get(type_url)
         if state is None:
             return True
         wanted = self._wanted(type_url, state)
         return (
             state.under_way is None
-            and all(
-                state.versions.get(name) == resource.version or (name, resource.version) in state.quarantined
-                for name, resource in wanted.items()
-            )
+            and all(state.versions.get(name) == resource.version for name, resource in wanted.items())
             and all(name in wanted for name in state.versions)
         )
 

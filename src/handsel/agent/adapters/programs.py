@@ -106,6 +106,7 @@ class Program:
             record = ProcessRecord.of(self._child.pid)
             if record is not None:
                 await process.end(record, patience=_PATIENCE_SECONDS, group=True)
+            self._child.wait()
         self._place.record.unlink(missing_ok=True)
 
 

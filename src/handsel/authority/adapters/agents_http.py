@@ -11,7 +11,7 @@ from handsel.authority.adapters.tables import Directory
 from handsel.authority.model import Domain, Host, Issuer
 from handsel.authority.service import Intent
 from handsel.door.asgi import Handler, Request, Response
-from handsel.errors import NotAuthorised, ProtocolError, TicketRefused
+from handsel.errors import Conflict, NotAuthorised, ProtocolError, TicketRefused
 from handsel.link.messages import (
     PREFIX,
     VERSION,
@@ -75,7 +75,10 @@ class AgentsDoor:
             issuer=self._issuer,
             now=_now(),
         )
-        (certificate,) = await self._issue(intent)
+        try:
+            (certificate,) = await self._issue(intent)
+        except Conflict as error:  # two hosts had the same ticket, and the other was faster
+            raise TicketRefused(str(error)) from error
         host = self._directory.host(agent_id)
         if host is None:
             raise TicketRefused("the host was taken out again while it joined")

@@ -22,7 +22,7 @@ _TABLE = """
 🥥 coconut      🛸 saucer       🐰 rabbit       ⭐ star         🍿 popcorn      🦀 crab         🎪 circus
 🍎 apple        🚒 fire_engine  🐷 pig          🌷 tulip        🥨 pretzel      🦕 dinosaur     🎳 bowling
 🍌 banana       🛶 canoe        🐊 crocodile    🍀 clover       🍭 lollipop     🦈 shark        🎠 carousel
-☕ coffee       🧦 socks
+☕ coffee
 """
 _WORDS = _TABLE.split()
 _EMOJIS = {

@@ -33,11 +33,11 @@ def main() -> None:
 
 
 def choose(shortcodes: list[str]) -> str:
-    """Now and then the one that fails; else any other, the first ones more often, so that the board has leaders."""
+    """Now and then the one that fails; else any other, the first ones most often, so that the board has leaders."""
     if random.random() < _FAILS_SHARE:
         return _FAILS
     others = [shortcode for shortcode in shortcodes if shortcode != _FAILS]
-    return random.choices(others, weights=range(len(others), 0, -1))[0]
+    return random.choices(others, weights=[1 / (place + 1) for place in range(len(others))])[0]
 
 
 def _list(address: str) -> list[str]:

@@ -74,15 +74,19 @@ def tls(address: tuple[str, int], pair: PairFiles | None, *, http2: bool = False
 
 
 def _see_whether_let_in(connection: ssl.SSLSocket, *, http2: bool) -> Attempt:
-    """Wait for an alert. Nothing, or bytes of the application's, mean that we are in; an end does not."""
-    if http2:
-        connection.sendall(_HTTP2_PREFACE)
-    connection.settimeout(_ANSWER_SECONDS if http2 else _SETTLE_SECONDS)
+    """Wait for an alert. Nothing, or bytes of the application's, mean that we are in; an end does not.
+
+    Nothing is sent before: bytes that reach a closed connection would answer with a reset, and the alert be lost.
+    """
+    connection.settimeout(_SETTLE_SECONDS)
     try:
-        received = connection.recv(1)
+        return Attempt(Outcome.LET_IN) if connection.recv(1) else Attempt(Outcome.CLOSED)
     except TimeoutError:
-        return Attempt(Outcome.SILENT) if http2 else Attempt(Outcome.LET_IN)
-    return Attempt(Outcome.LET_IN) if received else Attempt(Outcome.CLOSED)
+        if not http2:
+            return Attempt(Outcome.LET_IN)
+    connection.settimeout(_ANSWER_SECONDS)
+    connection.sendall(_HTTP2_PREFACE)
+    return Attempt(Outcome.LET_IN) if connection.recv(1) else Attempt(Outcome.CLOSED)
 
 
 def _alert(error: ssl.SSLError) -> Attempt:

@@ -105,6 +105,7 @@ class Prover:
     async def _edge(self, edge: Edge) -> dict[str, Any]:
         seen = await self._real_request(edge)
         address, http2, own = edge.callee.mesh, edge.http2_inside, edge.caller.pair
+        listeners = await _dump(edge.callee.admin, "dynamic_listeners")
         attempts = EdgeAttempts(
             seen=seen,
             control=await asyncio.to_thread(probe.tls, address, own, http2=http2),
@@ -114,7 +115,8 @@ class Prover:
             foreign=await asyncio.to_thread(_with_foreign_certificate, address, edge.caller.identity, http2=http2),
             other_identity=await asyncio.to_thread(probe.tls, address, self._other, http2=http2),
             wrong_callee_refused=await self._wrong_callee(edge),
-            policy=policy.allowed_callers(await _dump(edge.callee.admin, "dynamic_listeners")),
+            policy=policy.allowed_callers(listeners),
+            certificate_demanded=policy.demands_certificate(listeners),
         )
         expected = Expected(edge.caller.identity, edge.callee.identity, edge.allowed)
         return proof.judge_edge(edge.caller.service, edge.callee.service, attempts, expected)

@@ -1,4 +1,4 @@
-"""The process of one Envoy: started in a session of its own, so that it outlives the agent; found again by its record."""
+"""One Envoy's process: in a session of its own, so that it outlives the agent; found again by its record."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from pathlib import Path
 from handsel.envoy.adapters import admin
 from handsel.errors import StateError
 
+# Envoys that this process started, for their exit status.
+_children: dict[int, subprocess.Popen[bytes]] = {}
 _FLUSH_MILLISECONDS = "200"
 
 
@@ -83,6 +85,7 @@ def start(binary: Path, bootstrap: dict[str, object], *, config: Path, log: Path
         raise StateError(f"{binary} cannot be started: {error.strerror}") from error
     finally:
         os.close(descriptor)
+    _children[process.pid] = process
     started = ProcessRecord.of(process.pid)
     if started is None:
         raise StateError(f"{binary} ended at once, see {log}")
@@ -115,5 +118,6 @@ async def end(process: ProcessRecord, *, patience: float = 2.0, group: bool = Fa
 
 def _reap(pid: int) -> None:
     """Take the exit status when it is a child of ours."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+    child = _children.get(pid)
+    if child is not None and child.poll() is not None:
+        del _children[pid]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 
-from handsel.errors import HandselError, NotAuthorised, ProtocolError, Refused, TicketRefused, Unreachable
+from handsel.errors import HandselError, NotAuthorised, ProtocolError, Refused, TicketRefused, Unreachable, UsageError
 from handsel.link.messages import (
     MAXIMUM_BODY,
     PREFIX,
@@ -46,7 +46,7 @@ class LinkClient:
         roots: Sequence[Certificate],
         certificate: tuple[Path, Path] | None = None,
     ) -> None:
-        self._url = url.rstrip("/")
+        self._url = _checked(url)
         # The name is checked at any address: the server's certificate carries it, and nobody else's may.
         self._extensions = {"sni_hostname": trust_domain.server_dns}
         self._client = httpx2.AsyncClient(
@@ -118,13 +118,14 @@ async def fetch_pinned_roots(url: str, pins: Sequence[str]) -> tuple[Certificate
     The first connection to a server that we cannot verify yet: nothing is sent that must stay secret, and nothing is
     believed that does not fit the pins. Raises `TicketRefused` when it does not.
     """
+    server = _checked(url)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # checked by pin, below
     try:
         async with httpx2.AsyncClient(verify=context, timeout=_TIMEOUT, trust_env=False) as client:
-            response = await client.get(f"{url.rstrip('/')}{PREFIX}/roots")
+            response = await client.get(f"{server}{PREFIX}/roots")
         if response.status_code != httpx2.codes.OK or len(response.content) > MAXIMUM_BODY:
             raise ProtocolError(f"{url} did not answer with its roots (status {response.status_code})")
         roots = parse_pem(response.content)
@@ -139,6 +140,18 @@ async def fetch_pinned_roots(url: str, pins: Sequence[str]) -> tuple[Certificate
             next_step="check the address, and that nobody sits between; or make a new ticket",
         )
     return trusted
+
+
+def _checked(url: str) -> str:
+    """The address without a slash at its end. Raises `UsageError` when it is none, since httpx2 would fail late."""
+    try:
+        parsed = httpx2.URL(url)
+        is_address = parsed.scheme == "https" and parsed.host and (parsed.port or 443) <= 65535
+    except httpx2.InvalidURL:
+        is_address = False
+    if not is_address:
+        raise UsageError(f"{url!r} is no address of a server", next_step="write it as https://host:port")
+    return url.rstrip("/")
 
 
 def _context(roots: Sequence[Certificate], certificate: tuple[Path, Path] | None) -> ssl.SSLContext:

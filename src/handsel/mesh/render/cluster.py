@@ -6,7 +6,7 @@ from typing import Any
 
 from handsel.mesh.ir import Inbound, Upstream
 from handsel.mesh.render import tls
-from handsel.mesh.render.http import APPLICATION, HTTP2_OPTIONS, MAXIMUM_CONNECTION_AGE
+from handsel.mesh.render.http import APPLICATION, HTTP2_OPTIONS, MAXIMUM_CONNECTION_AGE, seconds
 from handsel.mesh.render.listener import BUFFER_BYTES, TCP_KEEPALIVE
 
 _OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -31,7 +31,7 @@ def upstream(callee: Upstream) -> dict[str, Any]:
     """A callee. Its addresses come by EDS when they may change."""
     cluster: dict[str, Any] = {
         "name": callee.name,
-        "connectTimeout": f"{callee.connect_timeout.total_seconds():g}s",
+        "connectTimeout": seconds(callee.connect_timeout),
         "perConnectionBufferLimitBytes": BUFFER_BYTES,
         "circuitBreakers": _LIMITS,
         "upstreamConnectionOptions": {"tcpKeepalive": TCP_KEEPALIVE},

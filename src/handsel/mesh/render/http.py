@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from handsel.mesh.ir import Inbound, Outbound
@@ -23,6 +24,11 @@ MAXIMUM_CONNECTION_AGE = "600s"
 # Only where the callee has certainly not seen the request.
 _RETRY = {"retryOn": "connect-failure,refused-stream,reset-before-request", "numRetries": 2}
 _PLAIN_ONLY = [{"name": ":scheme", "stringMatch": {"exact": "http"}}]
+
+
+def seconds(duration: timedelta) -> str:
+    """A duration as protobuf's JSON form has it, to the millisecond."""
+    return f"{duration.total_seconds():.3f}".rstrip("0").rstrip(".") + "s"
 
 
 def inbound_manager(inbound: Inbound, log: list[dict[str, Any]]) -> dict[str, Any]:
@@ -49,7 +55,7 @@ def proxy_manager(outbounds: tuple[Outbound, ...], log: list[dict[str, Any]]) ->
     hosts: list[dict[str, Any]] = [
         {
             "name": outbound.callee,
-            "domains": [outbound.host, f"{outbound.host}:80"],
+            "domains": _domains(outbound),
             "routes": [_route(outbound, _PLAIN_ONLY)],
         }
         for outbound in outbounds
@@ -91,11 +97,17 @@ def rbac_rules(callers: tuple[SpiffeId, ...]) -> dict[str, Any]:
     }
 
 
+def _domains(outbound: Outbound) -> list[str]:
+    """The Host headers that mean this callee: clients leave port 80 out, and no other."""
+    with_port = f"{outbound.host}:{outbound.host_port}"
+    return [outbound.host, with_port] if outbound.host_port == 80 else [with_port]
+
+
 def _route(outbound: Outbound, headers: list[dict[str, Any]]) -> dict[str, Any]:
     timeout = outbound.request_timeout
     action: dict[str, Any] = {
         "cluster": outbound.upstream.name,
-        "timeout": f"{timeout.total_seconds():g}s" if timeout else "0s",
+        "timeout": seconds(timeout) if timeout else "0s",
         "retryPolicy": _RETRY,
     }
     if outbound.rewrite_host:

@@ -47,8 +47,12 @@ class SqliteStore:
         self._appliers: Appliers = {**appliers, JournalEntry: self._append}
         self._reader = self._engine.connect()
         self._writer = self._engine.connect()
-        self._prepare_schema(path)
-        self._head = self._load_head()
+        try:
+            self._prepare_schema(path)
+            self._head = self._load_head()
+        except BaseException:
+            self._close_connections()
+            raise
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_until_closed, name="store-writer", daemon=True)
         self._thread.start()
@@ -76,6 +80,9 @@ class SqliteStore:
         """Finish what was handed in, then close the file."""
         self._jobs.put(None)
         self._thread.join()
+        self._close_connections()
+
+    def _close_connections(self) -> None:
         self._reader.close()
         self._writer.close()
         self._engine.dispose()
@@ -115,7 +122,8 @@ class SqliteStore:
                     closing = True
                     break
                 group.append(following)
-            self._commit_group(group)
+            # A caller that was cancelled while it waited in the queue wants no write, and its future takes no result.
+            self._commit_group([job for job in group if job[1].set_running_or_notify_cancel()])
             if closing:
                 return
 
@@ -150,7 +158,9 @@ class SqliteStore:
         try:
             for write in writes:
                 self._appliers[type(write)](self._writer, write)
-        except (HandselError, KeyError, sa.exc.IntegrityError) as error:
+        except sa.exc.OperationalError:
+            raise  # the disk is at fault, not this outcome
+        except Exception as error:  # noqa: BLE001  # whatever an outcome breaks must not end the writer
             self._head = head_before
             self._writer.exec_driver_sql("ROLLBACK TO outcome")
             self._writer.exec_driver_sql("RELEASE outcome")

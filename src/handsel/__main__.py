@@ -1,0 +1,5 @@
+"""`python -m handsel` is the command `handsel`."""
+
+from handsel.cli import main
+
+main()

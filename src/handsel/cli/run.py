@@ -1,0 +1,35 @@
+"""`handsel run`: one service's program beside its sidecar."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from handsel.cli import common
+from handsel.errors import UsageError
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--service", required=True, help="Which service of the mesh it is.")
+@click.option("--state", type=click.Path(path_type=Path), required=True, help="The state folder of this host's agent.")
+@click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
+def command(service: str, state: Path, program: tuple[str, ...]) -> None:
+    """Run a program as a service, once its sidecar is ready.
+
+    The program gets PORT, NAME_ADDR, NAME_URL, http_proxy and no_proxy; then it takes the place of this process.
+
+    \b
+    Examples:
+      handsel run --service web --state /var/lib/handsel -- python web.py
+      handsel run --service emoji --state /var/lib/handsel -- ./emoji --verbose
+    """
+    from handsel.cli.local import call_agent
+
+    variables = call_agent(state.absolute(), "GET", f"/v1/environment?service={service}")
+    environment = common.program_environment(variables)
+    try:
+        os.execvpe(program[0], list(program), environment)  # noqa: S606  # no shell: the words are run as they are
+    except OSError as error:
+        raise UsageError(f"{program[0]} cannot be started: {error.strerror}") from error

@@ -1,0 +1,131 @@
+"""`handsel status`: one screen."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from handsel.cli import common
+from handsel.cli.local import call_agent, call_server
+from handsel.errors import Unreachable
+
+_ONE_DOMAIN = (
+    "without a user for each service, all services of this user are one security domain; "
+    "plain calls around the sidecar are possible"
+)
+
+
+@click.command()
+@common.config_option
+@common.state_option
+@click.option("--demo", is_flag=True, help="The voting application that comes with handsel.")
+@common.output_option
+def command(config: Path, state: Path | None, output: str, *, demo: bool) -> None:
+    """Show the authority, the hosts, the proxies and their certificates on one screen.
+
+    \b
+    Examples:
+      handsel status
+      handsel status --demo -o json
+    """
+    folder = state.absolute() if state else common.state_of(None, common.trust_domain(config, demo=demo))
+    status = _status(folder)
+    if output == "json":
+        click.echo(json.dumps(status, indent=2))
+    elif output == "yaml":
+        common.print_yaml(status)
+    else:
+        _print(status, folder)
+
+
+def _status(folder: Path) -> dict[str, Any]:
+    server = _ask(call_server, folder)
+    agent = _ask(call_agent, folder)
+    if server is None and agent is None:
+        raise Unreachable(f"neither a server nor an agent runs on {folder}", next_step="start it: handsel up")
+    return {"apiVersion": "handsel/v1", "kind": "Status", "state": str(folder), "server": server, "agent": agent}
+
+
+def _ask(call: Any, folder: Path) -> dict[str, Any] | None:
+    try:
+        answer: dict[str, Any] = call(folder, "GET", "/v1/status")
+    except Unreachable:
+        return None
+    return answer
+
+
+def _print(status: dict[str, Any], folder: Path) -> None:
+    server, agent = status["server"], status["agent"]
+    if server:
+        authority = server["authority"]
+        click.echo(f"trust domain  {server['trust_domain']}")
+        click.echo(f"server        {server['server']}   metrics {server['metrics']}")
+        click.echo(
+            f"authority     root ends {authority['root_not_after'][:10]}, issuing CA ends "
+            f"{authority['issuing_not_after'][:10]}, {authority['issued']} certificates issued"
+        )
+        click.echo(f"hosts         {', '.join(_host(host) for host in server['hosts']) or 'none has joined'}")
+    else:
+        click.echo("server        away: proxies go on with what they hold")
+    if agent and agent["server_problem"]:
+        click.echo(f"link          {agent['server_problem']}")
+    rows = [_agent_row(each) for each in agent["workloads"]] if agent else []
+    if not agent and server:
+        rows = [_server_row(each) for each in server["workloads"]]
+    click.echo("")
+    common.print_table(("SERVICE", "CERTIFICATE", "PROXY", "PORT", "CALLS"), rows)
+    for line in _problems(status):
+        click.echo(f"! {line}")
+    click.echo("")
+    click.echo(f"note: {_ONE_DOMAIN}" if agent else f"state: {folder}")
+
+
+def _host(host: dict[str, Any]) -> str:
+    services = "all services" if host["services"] == ["*"] else ", ".join(host["services"])
+    return f"{host['host']} ({host['agent']}: {services})"
+
+
+def _agent_row(workload: dict[str, Any]) -> tuple[str, ...]:
+    certificate, ports = workload["certificate"], workload["ports"] or {}
+    proxy = "in sync" if workload["in_sync"] else "not in sync"
+    restarts = f", {workload['envoy_restarts']} restarts" if workload["envoy_restarts"] else ""
+    return (
+        workload["service"],
+        _ends(certificate["not_after"]) if certificate else "none yet",
+        f"{proxy} (pid {workload['envoy']}{restarts})",
+        str(ports.get("application", "")),
+        ", ".join(ports.get("callees", {})) or "-",
+    )
+
+
+def _server_row(workload: dict[str, Any]) -> tuple[str, ...]:
+    ends = workload["certificate_not_after"]
+    return (
+        workload["service"],
+        _ends(ends) if ends else "none yet",
+        f"{'in sync' if workload['in_sync'] else 'not in sync'} (host {workload['host']})",
+        workload["mesh_address"].rpartition(":")[2],
+        ", ".join(workload["calls"]) or "-",
+    )
+
+
+def _problems(status: dict[str, Any]) -> list[str]:
+    lines = []
+    for workload in (status["agent"] or {}).get("workloads", []):
+        lines += [f"{workload['service']} waits for a file: {problem}" for problem in workload["missing"].values()]
+        lines += [f"{workload['service']}: Envoy refused: {r['reason'].strip()}" for r in workload["rejections"]]
+    missing = (status["server"] or {}).get("not_reported", [])
+    if missing:
+        lines.append(f"no host runs {', '.join(missing)} yet")
+    return lines
+
+
+def _ends(text: str) -> str:
+    left = (datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds()
+    if left <= 0:
+        return "ENDED"
+    return f"{left / 60:.0f} min left" if left > 90 else f"{left:.0f} s left"

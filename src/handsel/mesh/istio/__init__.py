@@ -1,0 +1,1 @@
+"""Istio's resources, read as they are."""

@@ -1,0 +1,48 @@
+"""The stages of compiling, printable: the graph, the plans, Envoy's configuration."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from handsel.mesh.render import workload
+from handsel.mesh.translate import Places, translate
+from handsel.model.graph import Mesh, Origin
+from handsel.pki.names import SpiffeId, TrustDomain
+
+
+class Stage(StrEnum):
+    """How far the mesh is compiled."""
+
+    MODEL = "model"
+    IR = "ir"
+    XDS = "xds"
+
+
+def show(mesh: Mesh, places: Places, stage: Stage) -> dict[str, Any]:
+    """A stage as plain values. Keys never appear: every secret is named only."""
+    if stage is Stage.MODEL:
+        content: dict[str, Any] = plain(mesh)
+        return content
+    plans = translate(mesh, places)
+    if stage is Stage.IR:
+        return {f"{host}/{service}": plain(plan) for (host, service), plan in plans.items()}
+    return {f"{host}/{service}": workload.render(plan) for (host, service), plan in plans.items()}
+
+
+def plain(value: Any) -> Any:
+    """A value of ours as JSON has it: data classes become mappings, names and places become text."""
+    if isinstance(value, SpiffeId | TrustDomain | Origin):
+        return str(value)
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g}s"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, tuple | list | set | frozenset):
+        return [plain(each) for each in value]
+    return value

@@ -1,0 +1,167 @@
+"""A mesh run by the real command, as a person would."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from handsel import settings
+from handsel.cli.local import call_agent
+
+HANDSEL = [sys.executable, "-m", "handsel"]
+HTTP_PROGRAM = f"{sys.executable} {Path(__file__).parent / 'programs' / 'http_echo.py'}"
+TCP_PROGRAM = f"{sys.executable} {Path(__file__).parent / 'programs' / 'speaks_first.py'}"
+
+
+@contextlib.contextmanager
+def short_folder() -> Iterator[Path]:
+    """A folder with a short path, for sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="hs-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run(*arguments: str, timeout: float = 60, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command of handsel to its end."""
+    return subprocess.run(
+        [*HANDSEL, *arguments], capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd, env=environment()
+    )
+
+
+def environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    return {**kept, "NO_COLOR": "1"}
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 15, what: str = "") -> Any:
+    """The first true value of `condition`, within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s: {what or condition}")
+
+
+class Handsel:
+    """A long-running command of handsel in a process of its own, with its output in a file."""
+
+    def __init__(self, folder: Path, name: str, *arguments: str) -> None:
+        self.log = folder / f"{name}.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*HANDSEL, *arguments], stdout=log, stderr=log, cwd=folder, env=environment(), start_new_session=True
+            )
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def wait_for(self, text: str, seconds: float = 30) -> None:
+        def seen() -> bool:
+            assert self.process.poll() is None, f"it ended: {self.output()}"
+            return text in self.output()
+
+        wait_for(seen, seconds, f"{text!r} in {self.output()}")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout=20)
+
+
+class Mesh:
+    """A running `handsel up`."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        self.folder = folder
+        self.state = folder / "s"
+        (folder / "handsel.yaml").write_text(text)
+        self.up = Handsel(folder, "up", "up", "-f", "handsel.yaml", "--state", "s")
+        self.up.wait_for("stop: Ctrl-C")
+
+    def workload(self, name: str) -> dict[str, Any]:
+        return workload(self.state, name)
+
+    def access_log(self, name: str) -> list[dict[str, Any]]:
+        return access_log(self.state, name)
+
+    def url(self, caller: str, callee: str) -> str:
+        return f"http://127.0.0.1:{self.workload(caller)['ports']['callees'][callee]}"
+
+
+def workload(state: Path, name: str) -> dict[str, Any]:
+    """What the agent of a state folder says of one workload."""
+    workloads = call_agent(state, "GET", "/v1/status")["workloads"]
+    return next(each for each in workloads if each["service"] == name)
+
+
+def access_log(state: Path, name: str) -> list[dict[str, Any]]:
+    path = state / "agent" / "workloads" / name / "access.log"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@contextlib.contextmanager
+def mesh(text: str) -> Iterator[Mesh]:
+    """Bring a mesh up; at the end it is stopped, and nothing of it may be left."""
+    with short_folder() as folder:
+        running = Mesh(folder, text)
+        try:
+            yield running
+        finally:
+            running.up.stop()
+            end_everything_in(folder)
+            shutil.rmtree(settings.runtime_folder(running.state), ignore_errors=True)
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Processes whose command line or working folder names this folder."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal() and int(process.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                command = (process / "cmdline").read_bytes().decode(errors="replace")
+                if str(folder) in command or str((process / "cwd").readlink()).startswith(str(folder)):
+                    found.append(int(process.name))
+    return found
+
+
+def end_everything_in(folder: Path) -> None:
+    for pid in processes_of(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def fetch(url: str, proxy: str = "", timeout: float = 5) -> tuple[int, str]:
+    """Status and body of a GET, through a proxy when one is named, never through the machine's."""
+    handler = urllib.request.ProxyHandler({"http": proxy} if proxy else {})
+    opener = urllib.request.build_opener(handler)
+    try:
+        with opener.open(url, timeout=timeout) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()

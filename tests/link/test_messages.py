@@ -1,0 +1,140 @@
+"""The messages of the link: what is encoded is decoded, and other bytes are refused in order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handsel.errors import ProtocolError
+from handsel.link import messages as m
+from handsel.link import wire_pb2 as wire
+from tests.support import TRUST_DOMAIN, TestAuthority, mutations
+
+AUTHORITY = TestAuthority.make()
+CERTIFICATES = [*AUTHORITY.pair(TRUST_DOMAIN.workload("default", "web")).chain, AUTHORITY.issuer.root]
+
+text = st.text(max_size=12)
+body = st.binary(max_size=24)
+ports = st.integers(0, 65535)
+numbers = st.integers(0, 2**64 - 1)
+chains = st.lists(st.sampled_from(CERTIFICATES), max_size=3).map(tuple)
+names = st.lists(text, max_size=3).map(tuple)
+identities = st.sampled_from([TRUST_DOMAIN.workload("default", "web"), TRUST_DOMAIN.server])
+# Zero stands for "none" on the wire.
+moments = st.none() | st.integers(1, 253402300799).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+spans = st.none() | st.integers(1, 2**32 - 1).map(lambda milliseconds: timedelta(milliseconds=milliseconds))
+
+rejections = st.builds(m.Rejection, text, names, text)
+reports = st.builds(
+    m.WorkloadReport,
+    service=text, address=text, application_port=ports, mesh_port=ports, proxy_port=ports,
+    callee_ports=st.dictionaries(text, ports, max_size=3), access_log=text, certificate_serial=text,
+    certificate_not_after=moments, in_sync=st.booleans(), rejections=st.lists(rejections, max_size=2).map(tuple),
+)  # fmt: skip
+assigned = st.builds(m.AssignedWorkload, text, identities, ports, names, spans)
+published = st.builds(m.PublishedResource, text, text, text, body, names)
+
+MESSAGES = {
+    "JoinRequest": st.builds(m.JoinRequest, text, body, body, text),
+    "JoinResponse": st.builds(m.JoinResponse, text, st.just(TRUST_DOMAIN), chains, chains),
+    "RenewRequest": st.builds(m.RenewRequest, body),
+    "SignBatchRequest": st.builds(m.SignBatchRequest, st.lists(st.tuples(text, body), max_size=3).map(tuple)),
+    "SignBatchResponse": st.builds(m.SignBatchResponse, st.lists(chains, max_size=3).map(tuple)),
+    "Chain": st.builds(m.Chain, chains),
+    "Report": st.builds(m.Report, st.lists(reports, max_size=2).map(tuple)),
+    "Assignment": st.builds(m.Assignment, st.lists(assigned, max_size=2).map(tuple)),
+    "Bundle": st.builds(m.Bundle, chains),
+    "Resources": st.builds(m.Resources, st.lists(published, max_size=2).map(tuple), names),
+}
+every_message = pytest.mark.parametrize("name", MESSAGES)
+
+
+def test_every_message_of_the_format_is_tried_here():
+    parts = {"Frame", "Rejection", "WorkloadReport"}
+    assert set(MESSAGES) == set(wire.DESCRIPTOR.message_types_by_name) - parts
+
+
+@every_message
+@given(data=st.data())
+def test_a_message_is_decoded_as_it_was_encoded(name, data):
+    message = data.draw(MESSAGES[name])
+    assert type(message).decode(message.encode()) == message
+
+
+@every_message
+@given(data=st.data())
+@pytest.mark.filterwarnings("ignore::UserWarning")  # cryptography warns of odd certificates that it takes
+def test_damaged_bytes_raise_a_protocol_error_or_are_another_message(name, data):
+    whole = data.draw(MESSAGES[name])
+    damaged = data.draw(mutations(whole.encode()) | st.binary(max_size=60))
+    try:
+        decoded = type(whole).decode(damaged)
+    except ProtocolError:
+        return
+    assert type(decoded) is type(whole)
+
+
+WORKLOAD = wire.WorkloadReport
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (m.Report, wire.Report(workloads=[WORKLOAD(certificate_not_after=2**62)])),
+        (m.Report, wire.Report(workloads=[WORKLOAD(certificate_not_after=-(2**63))])),
+        (m.Report, wire.Report(workloads=[WORKLOAD(certificate_not_after=253402300800)])),
+        (m.Assignment, wire.Assignment(workloads=[wire.Assignment.Workload(identity="web")])),
+        (m.JoinResponse, wire.JoinResponse(trust_domain="Not A Domain")),
+        (m.Bundle, wire.Bundle(roots=[b"no certificate"])),
+        (m.Chain, wire.Chain(chain=[CERTIFICATES[0].der, b""])),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_a_protocol_error(kind, message):
+    with pytest.raises(ProtocolError, match="malformed"):
+        kind.decode(message.SerializeToString())
+
+
+@every_message
+def test_fields_that_a_newer_side_adds_are_ignored(name):
+    message = {"JoinResponse": m.JoinResponse("a", TRUST_DOMAIN, (), ())}.get(name) or _smallest(name)
+    unknown_field = b"\xfa\x3e\x03new"  # field 1007, bytes
+    assert type(message).decode(message.encode() + unknown_field) == message
+
+
+def _smallest(name: str):
+    kind = getattr(m, name)
+    return kind.decode(b"")
+
+
+@given(numbers, text, text, body)
+def test_a_frame_says_its_length_and_is_decoded_as_it_was_encoded(sequence, kind, key, content):
+    frame = m.Frame(sequence, kind, key, content)
+    encoded = frame.encode()
+    assert int.from_bytes(encoded[:4], "big") == len(encoded) - 4
+    assert m.Frame.decode(encoded[4:]) == frame
+
+
+@given(mutations(m.Frame(7, "bundle", "web", b"body").encode()[4:]))
+def test_a_damaged_frame_raises_a_protocol_error_or_is_another_frame(damaged):
+    try:
+        assert isinstance(m.Frame.decode(damaged), m.Frame)
+    except ProtocolError:
+        pass
+
+
+def test_a_ping_is_told_from_every_publication():
+    assert m.Frame.decode(m.PING.encode()[4:]).sequence == 0
+
+
+@given(MESSAGES["Resources"])
+def test_equal_resources_have_equal_bytes(resources):
+    again = m.Resources.decode(resources.encode())
+    assert again.encode() == resources.encode()
+
+
+def test_resources_do_not_print_their_bodies():
+    resource = m.PublishedResource("type", "name", "1", b"a body that may be large")
+    assert "large" not in repr(resource)

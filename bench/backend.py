@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-from typing import cast
 
 BODY = b"x" * 64
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
@@ -17,7 +16,8 @@ class Backend(asyncio.Protocol):
     """One connection. Requests have no body, so each ends with an empty line."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
         # Without it an answer may wait for an acknowledgement.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._rest = b""

@@ -13,7 +13,7 @@ _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length: "
 
 
-class Failed(Exception):  # noqa: N818  # it is a result, not a mistake
+class Failed(Exception):
     """A request that did not get its whole 200."""
 
 
@@ -165,7 +165,8 @@ class _OpenLoop:
                 caller.ask(due)
                 self._busy.append(caller)
             except Failed as error:
-                self._fail(caller, error)
+                self._idle.append(caller)
+                self._sample.errors.append(str(error))
 
     def _receive(self) -> None:
         # `select` waits to the microsecond; asyncio and epoll round up to a millisecond.
@@ -177,24 +178,19 @@ class _OpenLoop:
                     self._sample.latencies.append(time.perf_counter() - caller.due)
                     self._rest(caller)
             except Failed as error:
-                self._rest(caller)
-                self._fail(caller, error)
+                self._rest(caller, error)
         self._give_up()
 
     def _give_up(self) -> None:
         latest = time.perf_counter() - TIMEOUT_SECONDS
         for caller in [each for each in self._busy if each.due < latest]:
-            self._rest(caller)
-            self._fail(caller, caller.give_up())
+            self._rest(caller, caller.give_up())
 
-    def _rest(self, caller: Caller) -> None:
+    def _rest(self, caller: Caller, error: Failed | None = None) -> None:
         self._busy.remove(caller)
         self._idle.append(caller)
-
-    def _fail(self, caller: Caller, error: Failed) -> None:
-        if caller not in self._idle:
-            self._idle.append(caller)
-        self._sample.errors.append(str(error))
+        if error is not None:
+            self._sample.errors.append(str(error))
 
 
 class _Clock:

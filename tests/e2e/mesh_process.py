@@ -64,15 +64,20 @@ def wait_for(condition: Callable[[], Any], seconds: float = 15, what: str = "") 
     raise AssertionError(f"not within {seconds} s: {what or condition}")
 
 
+_started: list[Handsel] = []
+
+
 class Handsel:
     """A long-running command of handsel in a process of its own, with its output in a file."""
 
     def __init__(self, folder: Path, name: str, *arguments: str) -> None:
+        self.folder = folder
         self.log = folder / f"{name}.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*HANDSEL, *arguments], stdout=log, stderr=log, cwd=folder, env=environment(), start_new_session=True
             )
+        _started.append(self)
 
     def output(self) -> str:
         return self.log.read_text()
@@ -154,6 +159,9 @@ def end_everything_in(folder: Path) -> None:
     for pid in processes_of(folder):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    for each in [each for each in _started if each.folder == folder]:
+        each.process.kill()
+        each.process.wait()
 
 
 def fetch(url: str, proxy: str = "", timeout: float = 5) -> tuple[int, str]:

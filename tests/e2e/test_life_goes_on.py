@@ -56,7 +56,9 @@ def test_no_request_fails_while_certificates_rotate(telemetry: str) -> None:
         # A new certificate every two seconds, and the proxies used them: new connections show new serials.
         assert len(serials) >= 4
         if not telemetry:
-            shown = {line["peer_serial"] for line in running.access_log("emoji") if line["event"] == "inbound_connected"}
+            shown = {
+                line["peer_serial"] for line in running.access_log("emoji") if line["event"] == "inbound_connected"
+            }
             assert len(shown) >= 4
 
 
@@ -140,7 +142,9 @@ class Apart:
 
     def issued(self) -> int:
         with sqlite3.connect(self.folder / "server" / "server" / "handsel.db") as database:
-            return int(database.execute("SELECT count(*) FROM certificates WHERE requested_by != 'server'").fetchone()[0])
+            return int(
+                database.execute("SELECT count(*) FROM certificates WHERE requested_by != 'server'").fetchone()[0]
+            )
 
 
 @pytest.fixture
@@ -257,7 +261,7 @@ def test_a_written_port_in_use_is_named_with_its_holder() -> None:
     port = free_port()
     with short_folder() as folder:
         (folder / "handsel.yaml").write_text(
-            f"trust_domain: a.internal\nservices:\n  web: {{port: {port}, command: \"{HTTP_PROGRAM}\"}}\n"
+            f'trust_domain: a.internal\nservices:\n  web: {{port: {port}, command: "{HTTP_PROGRAM}"}}\n'
         )
         holder = subprocess.Popen(HTTP_PROGRAM.split(), env={**environment(), "PORT": str(port)})
         try:
@@ -288,5 +292,7 @@ def test_access_logs_of_both_sides_join_by_address() -> None:
     with mesh(WEB_AND_EMOJI) as running:
         fetch(running.url("web", "emoji"))
         line = wait_for(lambda: [x for x in running.access_log("web") if x["event"] == "outbound"])[0]
-        inbound = wait_for(lambda: [x for x in access_log(running.state, "emoji") if x["peer"] == line["upstream_local"]])
+        inbound = wait_for(
+            lambda: [x for x in access_log(running.state, "emoji") if x["peer"] == line["upstream_local"]]
+        )
         assert inbound[0]["peer_uri"] == "spiffe://life.internal/ns/default/sa/web"

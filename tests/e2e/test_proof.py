@@ -117,7 +117,9 @@ def test_a_weakened_tls_context_turns_the_report_red(
 
 
 @pytest.mark.parametrize("name", ["http", "http layer 7"])
-def test_a_pair_that_is_not_declared_and_gets_in_turns_the_report_red(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_pair_that_is_not_declared_and_gets_in_turns_the_report_red(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setattr(tls, "downstream", _changed_context(_match_no_name, tls.downstream))
     assert [each["refused"] for each in proven(MESHES[name])["denied"]] == [False]
 

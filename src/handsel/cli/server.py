@@ -9,6 +9,7 @@ import click
 
 from handsel import settings
 from handsel.cli import common
+from handsel.errors import UsageError
 
 
 @click.command()
@@ -16,6 +17,9 @@ from handsel.cli import common
 @common.state_option
 @click.option(
     "--listen", default=f"127.0.0.1:{settings.API_PORT}", show_default=True, help="Where the HTTPS door opens."
+)
+@click.option(
+    "--metrics-port", default=settings.METRICS_PORT, show_default=True, help="Metrics on loopback; 0 takes a free port."
 )
 def command(config: Path, state: Path | None, listen: str, metrics_port: int) -> None:
     """Run the server alone: the authority, and the configuration compiled from the mesh file.
@@ -30,10 +34,11 @@ def command(config: Path, state: Path | None, listen: str, metrics_port: int) ->
 
     mesh = load_mesh(config)
     folder = common.state_of(state, str(mesh.trust_domain))
-    host, _, port = listen.rpartition(":")
+    host, port = _address(listen)
 
     async def serve(stopping: asyncio.Event) -> int:
-        server = Server(mesh, folder, settings.runtime_folder(folder), host=host.strip("[]"), port=int(port), metrics_port=metrics_port)
+        runtime = settings.runtime_folder(folder)
+        server = Server(mesh, folder, runtime, host=host, port=port, metrics_port=metrics_port)
         try:
             await server.start()
             click.echo(f"server {server.url}, trust domain {mesh.trust_domain}", err=True)
@@ -44,3 +49,10 @@ def command(config: Path, state: Path | None, listen: str, metrics_port: int) ->
 
     common.log_to()
     common.run_until_signal(serve)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise UsageError(f"--listen {text!r} is no address with a port", next_step="such as 0.0.0.0:8443 or [::1]:8443")
+    return host.strip("[]"), int(port)

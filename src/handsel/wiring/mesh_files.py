@@ -8,7 +8,7 @@ from pathlib import Path
 from handsel.documents import yaml
 from handsel.documents.yaml import Document
 from handsel.errors import FileFault, InvalidFile
-from handsel.mesh.istio.read import read
+from handsel.mesh.istio import read as istio
 from handsel.model import file as mesh_file
 from handsel.model.graph import Mesh
 
@@ -23,16 +23,16 @@ def load_mesh(path: Path) -> Mesh:
         return str(folder / text)
 
     return mesh_file.parse(
-        _read(path, yaml.MAXIMUM_BYTES),
+        _read(path),
         str(path),
         folder=str(folder),
         absolute=absolute,
-        include=_Included(path.parent),
-        read_resources=lambda documents: read(documents, absolute),
+        include=_IncludedFiles(path.parent),
+        read_resources=lambda documents: istio.read(documents, absolute),
     )
 
 
-class _Included:
+class _IncludedFiles:
     """The documents behind patterns that start at `folder`: each file once, all together at most 16 MiB."""
 
     def __init__(self, folder: Path) -> None:
@@ -61,18 +61,18 @@ class _Included:
         return documents
 
     def _take(self, file: Path) -> bytes:
-        text = _read(file, yaml.MAXIMUM_BYTES)
+        text = _read(file)
         self._room -= len(text)
         if self._room < 0:
             raise ValueError(f"the included files have more than {_MAXIMUM_INCLUDED_BYTES >> 20} MiB together")
         return text
 
 
-def _read(path: Path, maximum: int) -> bytes:
-    """At most one byte more than `maximum`, by which a parser knows that there is more."""
+def _read(path: Path) -> bytes:
+    """At most one byte more than a document may have, by which the parser knows that there is more."""
     try:
         with path.open("rb") as file:
-            return file.read(maximum + 1)
+            return file.read(yaml.MAXIMUM_BYTES + 1)
     except OSError as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
         raise InvalidFile([FileFault(str(path), 1, 1, "", reason)]) from error

@@ -35,14 +35,14 @@ def describe(
             {"agent": h.agent_id, "host": h.name, "services": list(h.services), "joined": h.joined.isoformat()}
             for h in hosts
         ],
-        "workloads": [_workload(mesh, host, report) for host, report in _reports(places) if report.service in mesh.members],
+        "workloads": [
+            _workload(mesh, host, report) for host, report in _reports(places) if report.service in mesh.members
+        ],
         "not_reported": sorted(mesh.members.keys() - {report.service for _, report in _reports(places)}),
     }
 
 
-def measure(
-    mesh: Mesh, places: Places, issuer: Issuer, own: Certificate, hosts: int, issued: int
-) -> Measured:
+def measure(mesh: Mesh, places: Places, issuer: Issuer, own: Certificate, hosts: int, issued: int) -> Measured:
     """The same as numbers."""
     reports = [report for _, report in _reports(places)]
     ends = [

@@ -23,7 +23,7 @@ from handsel.authority.model import ALL_SERVICES
 from handsel.envoy.adapters.process import ProcessRecord
 from handsel.errors import HandselError, PortInUse, StateError
 from handsel.model.graph import Mesh, Service
-from handsel.store.adapters.files import make_folder
+from handsel.store.adapters.files import hold_lock, make_folder
 from handsel.wiring.agent import open_agent
 from handsel.wiring.down import up_record
 from handsel.wiring.server import Server
@@ -65,9 +65,19 @@ async def up(mesh: Mesh, state: Path, runtime: Path, envoy: Path | None, progres
     """The mesh, running; at the end everything is drained and ended, and nothing is left behind."""
     places = state / "programs"
     make_folder(state)
-    make_folder(places)
-    await end_left_behind(sorted(places.glob("*.pid")))
-    _check_written_ports(mesh)
+    # First of all: whatever runs on this state belongs to whoever holds it.
+    with hold_lock(state / "lock", "up"):
+        make_folder(places)
+        await end_left_behind(sorted(places.glob("*.pid")))
+        _check_written_ports(mesh)
+        async with _everything(mesh, state, runtime, envoy, progress) as running:
+            yield running
+
+
+@contextlib.asynccontextmanager
+async def _everything(
+    mesh: Mesh, state: Path, runtime: Path, envoy: Path | None, progress: Progress
+) -> AsyncIterator[Running]:
     server = Server(mesh, state, runtime, may_move=True)
     record = up_record(state)
     try:
@@ -79,7 +89,7 @@ async def up(mesh: Mesh, state: Path, runtime: Path, envoy: Path | None, progres
             progress.warn(moved)
         async with _agent(server, state, runtime, envoy, progress) as agent:
             running = Running(mesh, server, agent)
-            async with _programs(running, places, progress):
+            async with _programs(running, state / "programs", progress):
                 own = ProcessRecord.of(os.getpid())
                 if own is not None:
                     own.save(record)

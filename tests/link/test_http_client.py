@@ -1,0 +1,229 @@
+"""The agent's side of the link, against a real door: whom it believes, and what it makes of answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from handsel.door.asgi import Request, Response, Stream
+from handsel.errors import (
+    NotAuthorised,
+    ProtocolError,
+    Refused,
+    StateError,
+    TicketRefused,
+    Unreachable,
+    UsageError,
+)
+from handsel.link.adapters.http_client import LinkClient, fetch_pinned_roots
+from handsel.link.messages import PING, PREFIX, VERSION, VERSION_HEADER, Chain, Frame, RenewRequest, Report
+from handsel.pki.certificate import to_pem
+from handsel.pki.names import TrustDomain
+from tests.support import TRUST_DOMAIN, TestAuthority, tls_door, write_pair
+
+ROOTS = ("GET", f"{PREFIX}/roots")
+RENEW = ("POST", f"{PREFIX}/renew")
+REPORT = ("POST", f"{PREFIX}/report")
+WATCH = ("GET", f"{PREFIX}/watch")
+
+
+def _url(port: int) -> str:
+    return f"https://127.0.0.1:{port}"
+
+
+def _client(authority: TestAuthority, port: int, **changes) -> LinkClient:
+    arguments = {"url": _url(port), "trust_domain": TRUST_DOMAIN, "roots": (authority.issuer.root,), **changes}
+    return LinkClient(**arguments)
+
+
+async def _fine(_request: Request) -> Response:
+    return Response(200)
+
+
+async def test_a_call_carries_the_version_and_the_client_certificate(living_authority, tmp_path):
+    asked: list[Request] = []
+    pair = living_authority.pair(TRUST_DOMAIN.agent("a1b2"))
+
+    async def renew(request: Request) -> Response:
+        asked.append(request)
+        return Response(200, Chain(pair.chain).encode())
+
+    async with tls_door(tmp_path, living_authority, {RENEW: renew}) as (port, _):
+        async with _client(living_authority, port, certificate=write_pair(tmp_path, "agent", pair)) as client:
+            answer = await client.renew(RenewRequest(b"a request"))
+    assert answer.chain == pair.chain
+    assert RenewRequest.decode(asked[0].body).csr == b"a request"
+    assert asked[0].headers[VERSION_HEADER] == VERSION
+    assert asked[0].peer == pair.leaf.der
+
+
+async def test_only_a_server_of_the_trust_domain_is_believed(living_authority, tmp_path):
+    asked: list[Request] = []
+
+    async def take(request: Request) -> Response:
+        asked.append(request)
+        return Response(200)
+
+    strangers = [{"trust_domain": TrustDomain("other.internal")}, {"roots": (TestAuthority.make(living_authority.now).issuer.root,)}]
+    async with tls_door(tmp_path, living_authority, {REPORT: take}) as (port, _):
+        async with _client(living_authority, port) as client:
+            await client.report(Report(()))
+        for changes in strangers:
+            async with _client(living_authority, port, **changes) as client:
+                with pytest.raises(NotAuthorised, match="not the server of this trust domain"):
+                    await client.report(Report(()))
+    assert len(asked) == 1
+
+
+async def test_a_workload_cannot_stand_in_for_the_server(living_authority, tmp_path):
+    web = living_authority.pair(TRUST_DOMAIN.workload("default", "web"), ip_names=("127.0.0.1",))
+    async with tls_door(tmp_path, living_authority, {REPORT: _fine}) as (port, context):
+        async with _client(living_authority, port) as client:
+            await client.report(Report(()))
+        context.load_cert_chain(*write_pair(tmp_path, "web", web))
+        async with _client(living_authority, port) as client:
+            with pytest.raises(NotAuthorised):
+                await client.report(Report(()))
+
+
+async def test_the_certificate_that_is_proven_is_the_one_that_was_shown(living_authority, tmp_path):
+    shown = living_authority.pair(TRUST_DOMAIN.server, dns_names=(TRUST_DOMAIN.server_dns,))
+    async with tls_door(tmp_path, living_authority, {}) as (port, context):
+        context.load_cert_chain(*write_pair(tmp_path, "shown", shown))
+        async with _client(living_authority, port) as client:
+            assert await client.server_certificate() == hashlib.sha256(shown.leaf.der).digest()
+
+
+async def test_a_proxy_of_the_environment_is_not_asked(living_authority, tmp_path, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    async with tls_door(tmp_path, living_authority, {REPORT: _fine}) as (port, _):
+        async with _client(living_authority, port) as client:
+            await client.report(Report(()))
+
+
+@pytest.mark.parametrize(
+    ("raised", "arrives"),
+    [
+        (Refused("not yours"), Refused),
+        (TicketRefused("used before"), TicketRefused),
+        (NotAuthorised("who are you"), NotAuthorised),
+        (ProtocolError("no sense"), ProtocolError),
+        (StateError("the disk is full"), Unreachable),
+        (RuntimeError("a bug"), Unreachable),
+    ],
+)
+async def test_an_error_of_the_server_arrives_as_what_it_means(living_authority, tmp_path, raised, arrives):
+    async def fail(_request: Request) -> Response:
+        raise raised
+
+    async with tls_door(tmp_path, living_authority, {REPORT: fail}) as (port, _):
+        async with _client(living_authority, port) as client:
+            with pytest.raises(arrives) as caught:
+                await client.report(Report(()))
+    assert type(caught.value) is arrives
+
+
+async def test_an_answer_that_makes_no_sense_is_a_protocol_error(living_authority, tmp_path):
+    async def nonsense(_request: Request) -> Response:
+        return Response(200, b"\xff\xff\xff")
+
+    async with tls_door(tmp_path, living_authority, {RENEW: nonsense}) as (port, _):
+        async with _client(living_authority, port) as client:
+            with pytest.raises(ProtocolError, match="malformed"):
+                await client.renew(RenewRequest(b""))
+
+
+async def test_a_server_that_is_not_there_is_unreachable(living_authority):
+    async with _client(living_authority, 1) as client:
+        with pytest.raises(Unreachable, match="does not answer"):
+            await client.report(Report(()))
+        with pytest.raises(Unreachable):
+            [frame async for frame in client.watch(0)]
+    with pytest.raises(Unreachable):
+        await fetch_pinned_roots(_url(1), ())
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "http://127.0.0.1:1", "https://", "https://[::bad", "https://localhost:99999", "https://☃:1"]
+)
+async def test_an_address_that_is_none_is_told_before_anything_is_sent(living_authority, url):
+    with pytest.raises(UsageError, match="no address"):
+        _client(living_authority, 1, url=url)
+    with pytest.raises(UsageError, match="no address"):
+        await fetch_pinned_roots(url, ())
+
+
+FRAMES = [PING, Frame(3, "bundle", "", b"x" * 70_000), Frame(4, "resources", "web", b""), PING]
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000, 1 << 20])
+async def test_frames_arrive_whole_however_the_stream_is_cut(living_authority, tmp_path, size):
+    asked: list[str] = []
+    stream = b"".join(frame.encode() for frame in FRAMES)
+    stream = stream if size > 100 else FRAMES[2].encode() * 3
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(stream), size):
+            yield stream[start : start + size]
+            await asyncio.sleep(0)
+
+    async def watch(request: Request) -> Stream:
+        asked.append(request.query["since"])
+        return Stream(pieces())
+
+    async with tls_door(tmp_path, living_authority, {WATCH: watch}) as (port, _):
+        async with _client(living_authority, port) as client:
+            frames = [frame async for frame in client.watch(2)]
+    assert frames == (FRAMES if size > 100 else [FRAMES[2]] * 3)
+    assert asked == ["2"]
+
+
+@pytest.mark.parametrize("nonsense", [b"\xff\xff\xff\xff", b"\0\0\0\3\xff\xff\xff"])
+async def test_a_frame_that_makes_no_sense_is_a_protocol_error(living_authority, tmp_path, nonsense):
+    async def pieces() -> AsyncIterator[bytes]:
+        yield PING.encode() + nonsense
+
+    async def watch(_request: Request) -> Stream:
+        return Stream(pieces())
+
+    async with tls_door(tmp_path, living_authority, {WATCH: watch}) as (port, _):
+        async with _client(living_authority, port) as client:
+            with pytest.raises(ProtocolError):
+                [frame async for frame in client.watch(0)]
+
+
+async def test_a_watch_that_is_refused_says_why(living_authority, tmp_path):
+    async def refuse(_request: Request) -> Stream:
+        raise NotAuthorised("no agent that has joined here")
+
+    async with tls_door(tmp_path, living_authority, {WATCH: refuse}) as (port, _):
+        async with _client(living_authority, port) as client:
+            with pytest.raises(NotAuthorised, match="joined"):
+                [frame async for frame in client.watch(0)]
+
+
+async def test_roots_are_taken_only_when_their_key_is_pinned(living_authority, tmp_path):
+    root, stranger = living_authority.issuer.root, TestAuthority.make().issuer.root
+
+    async def roots(_request: Request) -> Response:
+        return Response(200, to_pem((stranger, root)))
+
+    async with tls_door(tmp_path, living_authority, {ROOTS: roots}) as (port, _):
+        assert await fetch_pinned_roots(_url(port), ("00" * 32, root.pin)) == (root,)
+        for pins in ((), ("00" * 32,), (root.pin[:-1],)):
+            with pytest.raises(TicketRefused, match="does not fit the ticket's pin"):
+                await fetch_pinned_roots(_url(port), pins)
+
+
+@pytest.mark.parametrize("answer", [Response(200, b"no certificate"), Response(200, b""), Response(404, b"")])
+async def test_a_server_without_roots_is_no_server_of_ours(living_authority, tmp_path, answer):
+    async def roots(_request: Request) -> Response:
+        return answer
+
+    async with tls_door(tmp_path, living_authority, {ROOTS: roots}) as (port, _):
+        with pytest.raises(ProtocolError, match="did not answer with"):
+            await fetch_pinned_roots(_url(port), ("00" * 32,))

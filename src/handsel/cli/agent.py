@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import click
@@ -45,6 +46,32 @@ def run(state: Path, ticket: str | None, url: str | None, address: str, envoy: P
 
     common.log_to()
     common.run_until_signal(serve)
+
+
+@command.command("list")
+@click.option("--state", type=click.Path(path_type=Path), required=True, help="The server's state folder.")
+@common.output_option
+def list_hosts(state: Path, output: str) -> None:
+    """List the hosts that have joined.
+
+    \b
+    Examples:
+      handsel agent list --state /var/lib/handsel
+      handsel agent list --state /var/lib/handsel -o json
+    """
+    from handsel.cli.local import call_server
+
+    hosts = call_server(state.absolute(), "GET", "/v1/hosts")
+    if output == "json":
+        click.echo(json.dumps({"apiVersion": "handsel/v1", "kind": "HostList", "hosts": hosts}, indent=2))
+    elif output == "yaml":
+        common.print_yaml({"kind": "HostList", "hosts": hosts})
+    else:
+        rows = [
+            (h["agent"], h["host"], "all" if h["services"] == ["*"] else ", ".join(h["services"]), h["joined"][:19])
+            for h in hosts
+        ]
+        common.print_table(("AGENT", "HOST", "SERVICES", "JOINED (UTC)"), rows)
 
 
 @command.command()

@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import click
 
 from handsel import settings
+from handsel.errors import StateError
 
 config_option = click.option(
     "-f", "--config", type=click.Path(path_type=Path), default=Path("handsel.yaml"), show_default=True,
@@ -80,9 +82,7 @@ def log_to(path: Path | None = None) -> None:
     """Log one JSON object a line, to a file or to stderr; to a terminal in a form for people."""
     import structlog
 
-    if path is not None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stream = path.open("a", buffering=1) if path else sys.stderr
+    stream = _open_log(path) if path else sys.stderr
     last = structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
@@ -94,6 +94,19 @@ def log_to(path: Path | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
+
+
+def _open_log(path: Path) -> TextIO:
+    from handsel.wiring.down import make_folder
+
+    make_folder(path.parent)
+    try:
+        return path.open("a", buffering=1)
+    except OSError as error:
+        raise StateError(
+            f"{path} cannot be written: {error.strerror}",
+            next_step="check the folder's owner and mode, or name another with --state",
+        ) from error
 
 
 def process_started() -> float:
@@ -109,7 +122,7 @@ def print_yaml(content: object) -> None:
     click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), nl=False)
 
 
-def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Columns as wide as their widest cell; the last one may run on."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     for row in [head, *rows]:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from handsel import __version__
-from handsel.errors import HandselError
+from handsel.errors import HandselError, InvalidFile
 
 _VERBS = {
     "up": "Start server, agent, sidecars and the services of the mesh file here.",
@@ -71,7 +71,8 @@ def main() -> None:
     try:
         root(standalone_mode=True)
     except HandselError as error:
-        click.echo(f"handsel: {error.code} {error}" if "\n" not in str(error) else str(error), err=True)
+        # A fault of a file keeps the form that editors know: file:line:column: path: message.
+        click.echo(str(error) if isinstance(error, InvalidFile) else f"handsel: {error.code} {error}", err=True)
         if error.next_step:
             click.echo(f"  {error.next_step}", err=True)
         sys.exit(error.exit_code)

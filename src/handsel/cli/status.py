@@ -13,9 +13,10 @@ from handsel.cli import common
 from handsel.cli.local import call_agent, call_server
 from handsel.errors import Unreachable
 
-_ONE_DOMAIN = (
-    "without a user for each service, all services of this user are one security domain; "
-    "plain calls around the sidecar are possible"
+# Interception by environment (HTTP proxy and loopback ports) reaches only programs that cooperate.
+_NOTES = (
+    "all services of this user are one security domain (as root, each could have a user of its own)",
+    "calls reach the sidecar by environment: a program could still call around it, in plain",
 )
 
 
@@ -39,7 +40,7 @@ def command(config: Path, state: Path | None, output: str, *, demo: bool) -> Non
     elif output == "yaml":
         common.print_yaml(status)
     else:
-        _print(status, folder)
+        _print(status)
 
 
 def _status(folder: Path) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def _ask(call: Any, folder: Path) -> dict[str, Any] | None:
     return answer
 
 
-def _print(status: dict[str, Any], folder: Path) -> None:
+def _print(status: dict[str, Any]) -> None:
     server, agent = status["server"], status["agent"]
     if server:
         authority = server["authority"]
@@ -81,7 +82,10 @@ def _print(status: dict[str, Any], folder: Path) -> None:
     for line in _problems(status):
         click.echo(f"! {line}")
     click.echo("")
-    click.echo(f"note: {_ONE_DOMAIN}" if agent else f"state: {folder}")
+    for note in _NOTES if agent else ():
+        click.echo(f"note: {note}")
+    if server and not server["server_post_quantum"]:
+        click.echo("note: the server's own door has no post-quantum group: its OpenSSL is older than 3.5")
 
 
 def _host(host: dict[str, Any]) -> str:

@@ -51,24 +51,28 @@ def command(  # noqa: D417
     steps = Steps()
     with _state(state, str(mesh.trust_domain), once=once) as folder:
         common.log_to(folder / "up.log")
-        run = _Up(mesh, folder, envoy, steps)
+        run = _Up(mesh, folder, envoy, steps, demo=demo)
         raise SystemExit(common.run_until_signal(run.once(output) if once else run.until_stopped()))
 
 
 class _Up:
     """The two ways of being up: until a signal, or once."""
 
-    def __init__(self, mesh: Any, folder: Path, envoy: Path | None, steps: Steps) -> None:
+    def __init__(self, mesh: Any, folder: Path, envoy: Path | None, steps: Steps, *, demo: bool) -> None:
         self._mesh = mesh
         self._folder = folder
         self._envoy = envoy
         self._steps = steps
+        self._demo = demo
         self._started = common.process_started()
 
     def until_stopped(self) -> common.Main:
         async def run(stopping: asyncio.Event) -> int:
             async with self._up() as running:
                 self._say_what_is_where(running)
+                if self._demo:
+                    await self._prove_demo(running)
+                self._steps.note(f"server {running.server.url}   state {self._folder}   stop: Ctrl-C")
                 await stopping.wait()
                 self._steps.note("stopping…")
             return ExitCode.OK
@@ -101,12 +105,22 @@ class _Up:
 
         return up(self._mesh, self._folder, settings.runtime_folder(self._folder), self._envoy, self._steps)
 
+    async def _prove_demo(self, running: Any) -> None:
+        """The demonstration proves itself at its start; your own services are proven with --once."""
+        from handsel.wiring.prove import prove
+
+        with self._steps.step("proof") as step:
+            step.say(_summary(await prove(self._mesh, running.agent, {}, self._started)))
+        port = running.agent.ports_of("web").application
+        self._steps.note(f"vote at http://127.0.0.1:{port}")
+
     def _say_what_is_where(self, running: Any) -> None:
+        for note in self._mesh.notes:
+            self._steps.warn(note)
         for name, service in self._mesh.services.items():
             port = running.agent.ports_of(name).application if service.sidecar else service.port
             calls = f" → {', '.join(service.calls)}" if service.calls else ""
             self._steps.note(f"{name:<12} {service.protocol:<5} 127.0.0.1:{port}{calls}")
-        self._steps.note(f"server {running.server.url}   state {self._folder}   stop: Ctrl-C")
 
 
 @contextlib.contextmanager

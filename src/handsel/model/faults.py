@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 from collections.abc import Iterable
@@ -52,6 +53,8 @@ Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 FilePath = Annotated[str, AfterValidator(_written_out)]
 
 _M = TypeVar("_M", bound=Strict)
+# What is set aside in one round may show other faults in the next.
+_MOST_ROUNDS = 5
 
 
 def validate(document: Document, model: type[_M]) -> _M:
@@ -61,6 +64,37 @@ def validate(document: Document, model: type[_M]) -> _M:
     except ValidationError as error:
         faults = {_fault(document, model, details) for details in error.errors()}
         raise InvalidFile(sorted(faults)) from error
+
+
+def sift(document: Document, model: type[_M]) -> tuple[_M, list[FileFault]]:
+    """What is right in a document, and the faults of the rest, which is set aside.
+
+    So that everything can be said at once: faults of form, and faults that only the whole shows. Raises `InvalidFile`
+    when nothing is left.
+    """
+    value = copy.deepcopy(document.value)
+    faults: set[FileFault] = set()
+    for _ in range(_MOST_ROUNDS):
+        try:
+            return model.model_validate(value), sorted(faults)
+        except ValidationError as error:
+            faults |= {_fault(document, model, details) for details in error.errors()}
+            for details in error.errors():
+                _set_aside(value, details["loc"][:-1] if details["type"] == "missing" else details["loc"])
+    raise InvalidFile(sorted(faults))
+
+
+def _set_aside(value: Any, path: tuple[str | int, ...]) -> None:
+    """Take the value at `path` out of a tree; in a list nothing takes its place, so that indices stay."""
+    *above, last = path
+    for step in above:
+        if not isinstance(value, dict | list) or (isinstance(value, dict) and step not in value):
+            return
+        value = value[step]  # type: ignore[index]  # a key of a dictionary or an index of a list
+    if isinstance(value, dict):
+        value.pop(last, None)
+    elif isinstance(value, list) and isinstance(last, int):
+        value[last] = ""
 
 
 def did_you_mean(word: str, known: Iterable[str], *, known_here: bool = False) -> str:

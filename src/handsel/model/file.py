@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from handsel.documents import yaml
 from handsel.documents.yaml import Document
 from handsel.errors import FileFault, InvalidFile
-from handsel.model.faults import HOST, NAME, FilePath, Port, Strict, did_you_mean, validate
+from handsel.model.faults import HOST, NAME, FilePath, Port, Strict, did_you_mean, sift, validate
 from handsel.model.graph import External, ExternalTls, Mesh, Origin, Protocol, Service
 from handsel.pki.names import TrustDomain
 
@@ -34,9 +35,19 @@ def parse_duration(text: Any) -> timedelta:
         raise ValueError("this duration is too long") from error
 
 
+def show_duration(duration: timedelta) -> str:
+    """A duration as people write it, in the largest unit that fits: `90s`, `1h`."""
+    seconds = duration.total_seconds()
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % _UNITS[unit] == 0:
+            return f"{seconds / _UNITS[unit]:g}{unit}"
+    return f"{seconds:g}s"
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration, json_schema_input_type=str),
+    PlainSerializer(show_duration),
 ]
 
 
@@ -115,6 +126,25 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **MeshFile.model_json_schema()}
 
 
+def settings(text: bytes, file: str) -> list[tuple[str, str, str]]:
+    """Every setting of a mesh file as (path, value, where it was said or `default`). Raises `InvalidFile`."""
+    document = _one_document(text, file)
+    content = validate(document, MeshFile).model_dump(mode="json")
+    return [(yaml.show(path), json.dumps(value), _said(document, path)) for path, value in _leaves(content, ())]
+
+
+def _leaves(value: Any, path: yaml.Path) -> Iterator[tuple[yaml.Path, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, (*path, key))
+    else:
+        yield path, value
+
+
+def _said(document: Document, path: yaml.Path) -> str:
+    return f"{document.file}:{document.places[path][0]}" if path in document.places else "default"
+
+
 @dataclass(frozen=True)
 class Included:
     """What the included resources bring. `notes` say what a person must know of them, each with its place."""
@@ -143,6 +173,12 @@ def parse(
 
     `absolute` turns a path of the file into an absolute one. Raises `InvalidFile` with every fault found.
     """
+    document = _one_document(text, file)
+    content, faults = sift(document, MeshFile)
+    return _MeshReader(document, content, faults, folder, absolute).read(include, read_resources)
+
+
+def _one_document(text: bytes, file: str) -> Document:
     documents = yaml.parse(text, file)
     if len(documents) != 1 or not isinstance(documents[0].value, dict):
         place = documents[1].place(()) if len(documents) > 1 else (1, 1)
@@ -150,20 +186,25 @@ def parse(
             "a mesh file is one document" if len(documents) > 1 else "a mesh file starts with keys such as services:"
         )
         raise InvalidFile([FileFault(file, *place, "", message)])
-    document = documents[0]
-    content = validate(document, MeshFile)
-    return _MeshReader(document, content, folder, absolute).read(include, read_resources)
+    return documents[0]
 
 
 class _MeshReader:
     """Builds the graph from a valid file and gathers what only the whole can tell."""
 
-    def __init__(self, document: Document, content: MeshFile, folder: str, absolute: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        document: Document,
+        content: MeshFile,
+        faults: list[FileFault],
+        folder: str,
+        absolute: Callable[[str], str],
+    ) -> None:
         self._document = document
         self._content = content
+        self._faults = faults
         self._folder = folder
         self._absolute = absolute
-        self._faults: list[FileFault] = []
 
     def read(self, include: Include, read_resources: ReadResources) -> Mesh:
         trust_domain = self._trust_domain()
@@ -301,6 +342,9 @@ class _MeshReader:
 
     def _check_calls(self, services: dict[str, Service], externals: dict[str, External], *, all_known: bool) -> None:
         known = [*(name for name, service in services.items() if service.sidecar), *externals]
+        # A part that was set aside for its own faults is still there to be called.
+        places = self._document.places
+        known += [str(path[1]) for path in places if len(path) == 2 and path[0] in ("services", "external")]
         for name, service in services.items():
             for index, callee in enumerate(service.calls):
                 path = ("services", name, "calls", index)

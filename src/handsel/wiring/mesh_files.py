@@ -32,6 +32,11 @@ def load_mesh(path: Path) -> Mesh:
     )
 
 
+def settings_of(path: Path) -> list[tuple[str, str, str]]:
+    """Every setting of a mesh file with its value and where it was said. Raises `InvalidFile`."""
+    return mesh_file.settings(_read(path), str(path))
+
+
 class _IncludedFiles:
     """The documents behind patterns that start at `folder`: each file once, all together at most 16 MiB."""
 

@@ -112,7 +112,8 @@ class Agent:
         """Secrets in files that the workload's proxy waits for, with what is wrong."""
         workload = self.holdings.workloads.get(name)
         wanted = held.wanted_files(workload) if workload else []
-        return {each: self._files.problems[each] for each in wanted if each in self._files.problems}
+        problems = {each: self._files.problems.get(each, f"{each} is not read yet") for each in wanted}
+        return {each: text for each, text in problems.items() if each not in self._files.resources}
 
     @contextlib.asynccontextmanager
     async def swapped_endpoint(self, name: str, callee: str, port: int) -> AsyncIterator[None]:

@@ -27,6 +27,9 @@ from handsel.model.graph import Protocol
 from handsel.pki.certificate import to_pem
 
 _LOG_SECONDS = 4.0
+_EXTERNAL_SECONDS = 8.0
+_EXTERNAL_LOG_SECONDS = 1.0
+_PAUSE_SECONDS = 0.3
 Address = tuple[str, int]
 
 
@@ -150,13 +153,22 @@ class Prover:
             return bool(refused) and not impostor.application_bytes
 
     async def _external(self, edge: ExternalEdge) -> dict[str, Any]:
-        log = LogTail(edge.caller.access_log)
-        answer = await asyncio.to_thread(_ask, edge.protocol, edge.entry, "/", edge.host)
-        line: Line = await log.find(lambda lines: evidence.outbound_line(lines, answer.client), _LOG_SECONDS) or {}
+        answer, line = await self._outside_request(edge)
+        deadline = time.monotonic() + _EXTERNAL_SECONDS
+        # The other side may still be starting, or writing the certificates that we are to show.
+        while not line and time.monotonic() < deadline:
+            await asyncio.sleep(_PAUSE_SECONDS)
+            answer, line = await self._outside_request(edge)
         return proof.judge_external(
             edge.caller.service, edge.external, answered=answer.received and bool(line),
             tls_expected=edge.encrypted, line=line,
         )  # fmt: skip
+
+    async def _outside_request(self, edge: ExternalEdge) -> tuple[Answer, Line]:
+        log = LogTail(edge.caller.access_log)
+        answer = await asyncio.to_thread(_ask, edge.protocol, edge.entry, "/", edge.host)
+        found = await log.find(lambda lines: evidence.outbound_line(lines, answer.client), _EXTERNAL_LOG_SECONDS)
+        return answer, found or {}
 
     async def _denied(self, pair: DeniedPair) -> dict[str, Any]:
         attempt: Attempt = await asyncio.to_thread(

@@ -67,9 +67,9 @@ def _up(report: Report) -> dict[str, float]:
 
 
 def _told(running: Mesh, seconds: float) -> dict[str, float]:
-    """The steps as `up` tells them; a step that is not over at the first 200 is left out, `else` is before the first."""
-    steps = {name: each for name, each in running.steps().items() if name in ("authority", "agent")}
-    return {**steps, "else": seconds - sum(steps.values())}
+    """Where the time went: the steps as `up` tells them, and the rest, most of which is before the first."""
+    steps = {f"{name}_s": each for name, each in running.steps().items() if name in ("authority", "agent")}
+    return {**steps, "rest_s": seconds - sum(steps.values())}
 
 
 def _static(

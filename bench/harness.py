@@ -47,8 +47,10 @@ _PATIENCE_SECONDS = 20.0
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours without its proxies, which would lead clients away from loopback."""
-    return {name: value for name, value in os.environ.items() if "proxy" not in name.lower()} | more
+    """Ours without proxies, which would lead away from loopback, and with bytecode kept, as on an installed handsel."""
+    kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return kept | more
 
 
 # Processes
@@ -233,7 +235,7 @@ def free_ports(count: int) -> list[int]:
 
 def tls_seen(sockets: Iterable[Path]) -> dict[str, int]:
     """What Envoys say of their handshakes: their number, versions, groups, resumptions, failures."""
-    seen: Counter[str] = Counter()
+    seen: Counter[str] = Counter(handshake=0, session_reused=0)
     for socket in sockets:
         for line in asyncio.run(admin.get(socket, "/stats?usedonly")).decode().splitlines():
             name, _, value = line.partition(": ")

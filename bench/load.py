@@ -82,6 +82,11 @@ class Caller:
             self.close()
         return True
 
+    def wait(self) -> None:
+        """Until the answer is whole. Raises `Failed`."""
+        while not self.read():
+            pass
+
     def give_up(self) -> Failed:
         """It took too long."""
         return self._failed(f"no answer in {TIMEOUT_SECONDS:g} s")
@@ -104,8 +109,7 @@ def once(port: int) -> bool:
     caller = Caller(port, fresh=True)
     try:
         caller.ask(0)
-        while not caller.read():
-            pass
+        caller.wait()
     except Failed:
         return False
     return True
@@ -115,13 +119,13 @@ def serial(port: int, seconds: float) -> Sample:
     """One client, one connection, the next request when the answer is there."""
     sample = Sample()
     caller = Caller(port)
+    _warm_up([caller], sample)
     clock = _Clock(sample)
     while clock.elapsed() < seconds:
         started = time.perf_counter()
         try:
             caller.ask(started)
-            while not caller.read():
-                pass
+            caller.wait()
             sample.latencies.append(time.perf_counter() - started)
         except Failed as error:
             sample.errors.append(str(error))
@@ -139,12 +143,15 @@ def open_loop(port: int, rate: float, seconds: float, callers: int, *, fresh: bo
 class _OpenLoop:
     def __init__(self, port: int, rate: float, seconds: float, callers: int, *, fresh: bool) -> None:
         self._sample = Sample(offered=rate)
+        self._fresh = fresh
         self._interval = 1 / rate
         self._left = round(rate * seconds)
         self._idle = [Caller(port, fresh=fresh) for _ in range(callers)]
         self._busy: list[Caller] = []
 
     def run(self) -> Sample:
+        if not self._fresh:
+            _warm_up(self._idle, self._sample)
         clock = _Clock(self._sample)
         self._next = time.perf_counter()
         while self._left or self._busy:
@@ -191,6 +198,16 @@ class _OpenLoop:
         self._idle.append(caller)
         if error is not None:
             self._sample.errors.append(str(error))
+
+
+def _warm_up(callers: list[Caller], sample: Sample) -> None:
+    """A request on each connection that does not count, so that no handshake is timed."""
+    for caller in callers:
+        try:
+            caller.ask(0)
+            caller.wait()
+        except Failed as error:
+            sample.errors.append(str(error))
 
 
 class _Clock:

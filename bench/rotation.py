@@ -8,9 +8,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import load
@@ -29,11 +28,13 @@ def bench(report: Report, options: argparse.Namespace) -> None:
     }  # fmt: skip
     with contextlib.ExitStack() as stack:
         meshes = {layer: stack.enter_context(mesh(_more(layer))) for layer in LAYERS}
-        for name, sample in _load(meshes, options.seconds):
+        held: dict[str, set[str]] = {}
+        for name, sample in _load(meshes, options.seconds, held).items():
             report.add(1, name, _figures(sample), sample.errors)
         time.sleep(0.5)  # the logs are written every 200 ms
         for layer, running in meshes.items():
             report.values |= {f"{layer} {name}": value for name, value in _seen(running).items()}
+        report.values |= {f"{name} rotations": len(serials) - 1 for name, serials in held.items()}
     report.values["failed requests"] = len(report.errors)
 
 
@@ -42,16 +43,28 @@ def _more(layer: str) -> str:
     return authority + f"telemetry: {{requests: {'true' if layer == 'l7' else 'false'}}}\n"
 
 
-def _load(meshes: dict[str, Mesh], seconds: float) -> Iterator[tuple[str, load.Sample]]:
-    kinds = {"kept": (KEPT_RATE, False), "fresh": (FRESH_RATE, True)}
-    with ThreadPoolExecutor() as pool:
-        running = {
-            f"{layer}-{kind}": pool.submit(load.open_loop, each.port(), rate, seconds, CALLERS, fresh=fresh)
-            for layer, each in meshes.items()
-            for kind, (rate, fresh) in kinds.items()
-        }
-        for name, sample in running.items():
-            yield name, sample.result()
+def _load(meshes: dict[str, Mesh], seconds: float, held: dict[str, set[str]]) -> dict[str, load.Sample]:
+    """All loads at once. Meanwhile `held` gathers the serials of the certificates that the agents hold."""
+    samples: dict[str, load.Sample] = {}
+    threads = [
+        # Daemons, so that Ctrl-C does not wait for them.
+        threading.Thread(target=_keep, args=(samples, f"{layer}-{kind}", running, rate, seconds, fresh), daemon=True)
+        for layer, running in meshes.items()
+        for kind, rate, fresh in (("kept", KEPT_RATE, False), ("fresh", FRESH_RATE, True))
+    ]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        for layer, running in meshes.items():
+            for service in (CALLER, CALLEE):
+                serial = running.workload(service)["certificate"]["serial"]
+                held.setdefault(f"{layer} {service}", set()).add(serial)
+        time.sleep(0.5)
+    return dict(sorted(samples.items()))
+
+
+def _keep(samples: dict[str, load.Sample], name: str, running: Mesh, rate: float, seconds: float, fresh: bool) -> None:
+    samples[name] = load.open_loop(running.port() or 0, rate, seconds, CALLERS, fresh=fresh)
 
 
 def _figures(sample: load.Sample) -> dict[str, float]:
@@ -72,7 +85,7 @@ def _seen(running: Mesh) -> dict[str, Any]:
     log = running.of(CALLEE).access_log.read_text().splitlines()
     lines = [line for line in map(json.loads, log) if line.get("peer_serial")]
     return {
-        "serials in the inbound log": len({line["peer_serial"] for line in lines}),
+        "caller's serials in the inbound log": len({line["peer_serial"] for line in lines}),
         "tls": sorted({f"{line['tls_version']} {line['tls_group']}" for line in lines}),
         "Envoy restarts": sum(running.workload(service)["envoy_restarts"] for service in (CALLER, CALLEE)),
     }

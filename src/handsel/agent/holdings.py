@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 from handsel.agent.layout import Layout
 from handsel.agent.model import Holdings, Ports, Workload
@@ -23,6 +24,9 @@ from handsel.pki.certificate import to_pem
 from handsel.xds import secret
 from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, Resource
 from handsel.xds.snapshot import Snapshot, snapshot
+
+# Inherited proxies would lead calls past the sidecar.
+_PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy")
 
 
 def take(holdings: Holdings, frame: Frame) -> Holdings:
@@ -133,6 +137,16 @@ def environment(workload: Workload) -> dict[str, str]:
     # Loopback stays direct: gRPC reads these variables too and would use CONNECT.
     variables |= {"http_proxy": proxy, "no_proxy": "localhost,127.0.0.1,::1"}
     return variables
+
+
+def program_environment(inherited: Mapping[str, str], variables: Mapping[str, str], ours: Path) -> dict[str, str]:
+    """A program's whole environment: what was inherited without its proxies, then `variables`.
+
+    `ours` comes first on PATH, so that `python` is the one that handsel runs with.
+    """
+    kept = {name: value for name, value in inherited.items() if name.lower() not in _PROXY_VARIABLES}
+    kept["PATH"] = f"{ours}:{kept.get('PATH', '/usr/bin:/bin')}"
+    return {**kept, **variables}
 
 
 def cannot_bind(rejection: Rejection) -> bool:

@@ -39,11 +39,12 @@ def due(holdings: Holdings, now: datetime) -> list[str]:
 
 def next_due(holdings: Holdings, own: KeyPair) -> datetime:
     """The next moment at which something is due."""
-    moments = [renewal.due(own.leaf, None)]
-    for workload in holdings.workloads.values():
-        if workload.key_pair is not None:
-            moments.append(renewal.due(workload.key_pair.leaf, workload.assigned.renew_before_end))
-    return min(moments)
+    moments = [
+        renewal.due(workload.key_pair.leaf, workload.assigned.renew_before_end)
+        for workload in holdings.workloads.values()
+        if workload.key_pair is not None
+    ]
+    return min([renewal.due(own.leaf, None), *moments])
 
 
 def ask(services: Sequence[str]) -> Asked:

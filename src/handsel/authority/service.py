@@ -1,6 +1,6 @@
 """The stories of the authority, top to bottom. Plain and synchronous: decide here, commit and answer in the adapter.
 
-Every certificate takes two steps. `join`, `renew_agent`, `sign_workloads` and `certify_server` approve, draft and check,
+Every certificate takes two steps. `join`, `renew_agent`, `sign_workloads` and `certify_server` approve, draft, check
 and return an `Intent`; when that is durable, `issue` uses the key; when its outcome is durable, the answer goes out.
 """
 

@@ -33,6 +33,7 @@ def run(state: Path, ticket: str | None, url: str | None, address: str, envoy: P
       handsel agent run --state /var/lib/handsel --address 10.0.0.7
     """
     from handsel.wiring.agent import open_agent
+    from handsel.wiring.logs import log_to
 
     folder = state.absolute()
 
@@ -44,7 +45,7 @@ def run(state: Path, ticket: str | None, url: str | None, address: str, envoy: P
             await stopping.wait()
         return 0
 
-    common.log_to()
+    log_to()
     common.run_until_signal(serve)
 
 

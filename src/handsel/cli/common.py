@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TextIO
 
 import click
 
 from handsel import settings
-from handsel.errors import StateError
 
 config_option = click.option(
     "-f", "--config", type=click.Path(path_type=Path), default=Path("handsel.yaml"), show_default=True,
@@ -64,49 +61,11 @@ def trust_domain(config: Path, *, demo: bool) -> str:
     return str(load_mesh(demo_file() if demo else config).trust_domain)
 
 
-def program_environment(variables: dict[str, str]) -> dict[str, str]:
-    """The environment of a program that handsel starts."""
-    from handsel.wiring.programs import environment
-
-    return environment(os.environ, variables)
-
-
 def demo_file() -> Path:
     """The mesh file of the demonstration."""
     from handsel.demo import mesh_file
 
     return mesh_file()
-
-
-def log_to(path: Path | None = None) -> None:
-    """Log one JSON object a line, to a file or to stderr; to a terminal in a form for people."""
-    import structlog
-
-    stream = _open_log(path) if path else sys.stderr
-    last = structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            last,
-        ],
-        logger_factory=structlog.PrintLoggerFactory(stream),
-        cache_logger_on_first_use=True,
-    )
-
-
-def _open_log(path: Path) -> TextIO:
-    from handsel.wiring.down import make_folder
-
-    make_folder(path.parent)
-    try:
-        return path.open("a", buffering=1)
-    except OSError as error:
-        raise StateError(
-            f"{path} cannot be written: {error.strerror}",
-            next_step="check the folder's owner and mode, or name another with --state",
-        ) from error
 
 
 def process_started() -> float:

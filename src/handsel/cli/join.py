@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from handsel import settings
-from handsel.cli import common
 
 
 @click.command()
@@ -26,8 +25,9 @@ def command(url: str | None, ticket: str, state: Path) -> None:
       handsel join https://10.0.0.5:8443 --ticket hs1.… --state /var/lib/handsel
     """
     from handsel.wiring.agent import join_host
+    from handsel.wiring.logs import log_to
 
-    common.log_to()
+    log_to()
     folder = state.absolute()
     enrolment, new = asyncio.run(join_host(folder, settings.runtime_folder(folder), ticket, url))
     verb = "joined" if new else "has joined before"

@@ -40,7 +40,7 @@ def show(config: Path, state: Path | None, stage: str, service: str, output: str
         from handsel.wiring.mesh_files import load_mesh
 
         content = show_stage(load_mesh(common.demo_file() if demo else config), {}, Stage.MODEL)
-        content = content["services"][service] if service in content["services"] else content
+        content = content["services"].get(service, content)
     else:
         content = _of_server(config, state, stage, service, demo=demo)
     click.echo(json.dumps(content, indent=2)) if output == "json" else common.print_yaml(content)

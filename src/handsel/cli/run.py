@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
 
-from handsel.cli import common
 from handsel.errors import UsageError
 
 
@@ -25,10 +25,11 @@ def command(service: str, state: Path, program: tuple[str, ...]) -> None:
       handsel run --service web --state /var/lib/handsel -- python web.py
       handsel run --service emoji --state /var/lib/handsel -- ./emoji --verbose
     """
+    from handsel.agent.holdings import program_environment
     from handsel.cli.local import call_agent
 
     variables = call_agent(state.absolute(), "GET", f"/v1/environment?service={service}")
-    environment = common.program_environment(variables)
+    environment = program_environment(os.environ, variables, Path(sys.executable).parent)
     try:
         os.execvpe(program[0], list(program), environment)  # noqa: S606  # no shell: the words are run as they are
     except OSError as error:

@@ -29,6 +29,7 @@ def command(config: Path, state: Path | None, listen: str, metrics_port: int) ->
       handsel server -f handsel.yaml
       handsel server --state /var/lib/handsel --listen 10.0.0.5:8443
     """
+    from handsel.wiring.logs import log_to
     from handsel.wiring.mesh_files import load_mesh
     from handsel.wiring.server import Server
 
@@ -47,7 +48,7 @@ def command(config: Path, state: Path | None, listen: str, metrics_port: int) ->
             await server.stop()
         return 0
 
-    common.log_to()
+    log_to()
     common.run_until_signal(serve)
 
 

@@ -28,7 +28,7 @@ from handsel.errors import ExitCode, UsageError
 @click.option("--once", is_flag=True, help="Bring everything up, prove every edge, report, take all down.")
 @click.option("--detach", is_flag=True, help="Return once everything is up; stop it with `handsel down`.")
 @common.output_option
-def command(  # noqa: D417
+def command(
     config: Path, state: Path | None, envoy: Path | None, output: str, *, demo: bool, once: bool, detach: bool
 ) -> None:
     """Turn a mesh file into a running mesh in which every connection is mutual TLS.
@@ -39,6 +39,7 @@ def command(  # noqa: D417
       handsel up -f handsel.yaml
       handsel up --demo --once -o json
     """
+    from handsel.wiring.logs import log_to
     from handsel.wiring.mesh_files import load_mesh
 
     mesh = load_mesh(common.demo_file() if demo else config)
@@ -50,7 +51,7 @@ def command(  # noqa: D417
         raise SystemExit(start_detached(common.state_of(state, str(mesh.trust_domain)), sys.argv[1:]))
     steps = Steps()
     with _state(state, str(mesh.trust_domain), once=once) as folder:
-        common.log_to(folder / "up.log")
+        log_to(folder / "up.log")
         run = _Up(mesh, folder, envoy, steps, demo=demo)
         raise SystemExit(common.run_until_signal(run.once(output) if once else run.until_stopped()))
 

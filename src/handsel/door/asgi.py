@@ -82,7 +82,7 @@ class Door:
             return await handler(_request(scope, body))
         except HandselError as error:
             return Response(_status(error), f"{error.code} {error}".encode())
-        except Exception as error:  # the last line of defence: the client gets no traceback, the log gets all
+        except Exception as error:  # noqa: BLE001  # the last line of defence: the client gets no traceback, the log gets all
             self._on_bug(error)
             return Response(500, b"HS-X001 the server made a mistake; its log has the details")
 

@@ -188,7 +188,10 @@ PING = Frame(0, "ping")
 
 @dataclass(frozen=True)
 class AssignedWorkload:
-    """A service that this host runs. `port` 0 lets the agent choose; `renew_before_end` None renews between half and two thirds."""
+    """A service that this host runs.
+
+    `port` 0 lets the agent choose; `renew_before_end` None renews between half and two thirds of life.
+    """
 
     service: str
     identity: SpiffeId

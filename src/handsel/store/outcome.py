@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-Answer = TypeVar("Answer", covariant=True)
+Answer_co = TypeVar("Answer_co", covariant=True)
 
 Writes = tuple[Any, ...]
 """Writes that are committed together or not at all, in this order."""
@@ -20,11 +20,11 @@ Appliers = Mapping[type, Callable[[Any, Any], None]]
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[Answer]):
+class Outcome(Generic[Answer_co]):
     """What was decided: what to write, and what to answer once that is durable."""
 
     writes: Writes
-    answer: Answer
+    answer: Answer_co
 
 
 class Store(Protocol):

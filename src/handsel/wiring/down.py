@@ -9,7 +9,6 @@ from handsel.agent.adapters.programs import end_left_behind
 from handsel.agent.layout import Layout
 from handsel.envoy.adapters import process
 from handsel.envoy.adapters.process import ProcessRecord
-from handsel.store.adapters.files import make_folder
 
 # `up` drains its Envoys and lets programs finish; then it is told more firmly.
 _PATIENCE_SECONDS = 15.0
@@ -44,6 +43,3 @@ async def _end_envoys(layout: Layout) -> list[str]:
             ended.append(f"the Envoy of {path.parent.name}")
         path.unlink(missing_ok=True)
     return ended
-
-
-__all__ = ["down", "make_folder", "up_record"]

@@ -24,13 +24,13 @@ from handsel.authority.model import ALL_SERVICES, Domain, Host, Lifetimes
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, listen_unix, server_context
 from handsel.door.asgi import Door, Request, Response, Routes, Stream
 from handsel.errors import HandselError, PortInUse, UsageError
-from handsel.mesh.adapters import publications as publication_tables
-from handsel.mesh.adapters.publications import Publications
 from handsel.link.messages import PREFIX, Bundle, Report
 from handsel.link.resume import Publish, changed
 from handsel.link.ticket import SECRET_BYTES, TicketText
 from handsel.mesh import service as mesh_service
+from handsel.mesh.adapters import publications as publication_tables
 from handsel.mesh.adapters import tables as mesh_tables
+from handsel.mesh.adapters.publications import Publications
 from handsel.mesh.adapters.tables import PlacesReported, load_places
 from handsel.mesh.adapters.watch_http import Watches
 from handsel.mesh.stages import Stage, show

@@ -103,15 +103,8 @@ class AgentFolder:
     def _save_workload(self, before: Workload | None, workload: Workload) -> None:
         place = self.layout.of(workload.service)
         make_folder(place.folder)
-        if before is None or before.ports != workload.ports:
-            if workload.ports is not None:
-                content = {
-                    "application": workload.ports.application,
-                    "mesh": workload.ports.mesh,
-                    "proxy": workload.ports.proxy,
-                    "callees": dict(workload.ports.callees),
-                }
-                write_file(place.ports, json.dumps(content).encode())
+        if workload.ports is not None and (before is None or before.ports != workload.ports):
+            write_file(place.ports, json.dumps(_ports_content(workload.ports)).encode())
         if workload.key_pair is not None and (before is None or before.key_pair != workload.key_pair):
             write_file(place.key, workload.key_pair.key.pem().reveal())
             write_file(place.chain, to_pem(workload.key_pair.chain))
@@ -128,6 +121,15 @@ class AgentFolder:
         except (OSError, ProtocolError, IndexError, ValueError, KeyError, TypeError):
             return None
         return Workload(assigned, ports, _load_pair(place.key, place.chain), resources)
+
+
+def _ports_content(ports: Ports) -> dict[str, object]:
+    return {
+        "application": ports.application,
+        "mesh": ports.mesh,
+        "proxy": ports.proxy,
+        "callees": dict(ports.callees),
+    }
 
 
 def _load_ports(path: Path) -> Ports | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 
 from handsel.agent import renewal
+from handsel.agent.holdings import program_environment
 from handsel.envoy.adapters import process
 from handsel.envoy.adapters.process import ProcessRecord
 from handsel.errors import UsageError
@@ -25,8 +26,6 @@ from handsel.errors import UsageError
 _log = structlog.get_logger("handsel.agent")
 _STEADY_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
-# Inherited proxies would lead calls past the sidecar.
-_PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy")
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Program:
     def __init__(self, service: str, command: Sequence[str], variables: Mapping[str, str], place: ProgramPlace) -> None:
         self.service = service
         self._command = command
-        self._environment = environment(os.environ, variables)
+        self._environment = program_environment(os.environ, variables, Path(sys.executable).parent)
         self._place = place
         self._child: subprocess.Popen[bytes] | None = None
         self._failures = 0
@@ -58,7 +57,7 @@ class Program:
         self._started_at = time.monotonic()
         descriptor = os.open(self._place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            self._child = subprocess.Popen(
+            self._child = subprocess.Popen(  # noqa: S603  # what the mesh file says, split into words, no shell
                 list(self._command),
                 cwd=self._place.folder,
                 env=self._environment,
@@ -108,13 +107,6 @@ class Program:
                 await process.end(record, patience=_PATIENCE_SECONDS, group=True)
             self._child.wait()
         self._place.record.unlink(missing_ok=True)
-
-
-def environment(inherited: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
-    """A program's environment: what we inherited without its proxies, our Python first on PATH, then `variables`."""
-    kept = {name: value for name, value in inherited.items() if name.lower() not in _PROXY_VARIABLES}
-    kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
-    return {**kept, **variables}
 
 
 async def end_left_behind(records: Sequence[Path]) -> list[str]:

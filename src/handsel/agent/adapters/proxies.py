@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import time
@@ -81,7 +80,7 @@ class Proxy:
         self._started_at = now
         self._place.sockets.admin.unlink(missing_ok=True)
         if self._place.access_log.exists() and self._place.access_log.stat().st_size > _LARGEST_ACCESS_LOG:
-            os.replace(self._place.access_log, self._place.access_log.with_suffix(".log.1"))
+            self._place.access_log.replace(self._place.access_log.with_suffix(".log.1"))
         self.record = process.start(
             self._binary,
             self._bootstrap(),

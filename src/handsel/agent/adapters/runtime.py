@@ -75,7 +75,7 @@ class Agent:
         self._tasks = [asyncio.create_task(_forever(loop), name=loop.__name__) for loop in loops]
 
     async def stop(self, *, drain_seconds: float | None) -> None:
-        """End the loops and the sockets. With `drain_seconds` the Envoys end too, else they run on for the next agent."""
+        """End the loops and the sockets. With `drain_seconds` the Envoys end too, else the next agent adopts them."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -118,7 +118,6 @@ class Agent:
     @contextlib.asynccontextmanager
     async def swapped_endpoint(self, name: str, callee: str, port: int) -> AsyncIterator[None]:
         """For as long as it is open, the workload's Envoy has this loopback port as the callee's only endpoint."""
-        ads = self.ads[name]
         self._swapped[name, callee] = one_endpoint(callee, "127.0.0.1", port)
         try:
             await self._publish_and_wait(name, callee)
@@ -328,7 +327,7 @@ async def _forever(loop: Callable[[], object]) -> None:
             await loop()  # type: ignore[misc]  # every loop is a coroutine function
         except (ProtocolError, OSError, HandselError) as error:
             _log.error("a loop broke off", loop=loop.__name__, problem=str(error))
-        except Exception:
+        except Exception:  # noqa: BLE001  # see above
             _log.exception("a loop broke off", loop=loop.__name__)
         await asyncio.sleep(1)
 

@@ -85,7 +85,7 @@ class DeniedPair:
 
 
 Swap = Callable[[str, str, int], AbstractAsyncContextManager[None]]
-"""(caller, callee, port): for as long as it is open, the caller's proxy has a loopback port as the callee's endpoint."""
+"""(caller, callee, port): while it is open, the caller's proxy has a loopback port as the callee's endpoint."""
 
 
 class Prover:

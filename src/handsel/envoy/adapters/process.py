@@ -72,7 +72,7 @@ def start(binary: Path, bootstrap: dict[str, object], *, config: Path, log: Path
     ]  # fmt: skip
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603  # the binary that was found, our own arguments, no shell
             arguments,
             stdin=subprocess.DEVNULL,
             stdout=descriptor,

@@ -6,6 +6,7 @@ import hashlib
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Self
 
 import httpx2
 
@@ -56,7 +57,7 @@ class LinkClient:
             headers={VERSION_HEADER: VERSION, "content-type": "application/x-protobuf"},
         )
 
-    async def __aenter__(self) -> LinkClient:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

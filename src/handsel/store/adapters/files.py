@@ -35,7 +35,7 @@ def write_file(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.rename(temporary, path)
+    temporary.rename(path)
 
 
 @contextlib.contextmanager

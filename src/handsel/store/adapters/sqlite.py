@@ -7,6 +7,7 @@ one that fails does not fail the others that share its commit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -169,10 +170,8 @@ class SqliteStore:
         return None
 
     def _roll_back(self) -> None:
-        try:
+        with contextlib.suppress(sa.exc.SQLAlchemyError):  # there may be no transaction to end
             self._writer.exec_driver_sql("ROLLBACK")
-        except sa.exc.SQLAlchemyError:
-            pass  # there was no transaction to end
 
 
 _APPEND = sa.insert(journal_table)

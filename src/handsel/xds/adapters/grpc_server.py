@@ -94,7 +94,7 @@ class AdsServer:
 
     async def _serve_stream(
         self,
-        requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest],
+        _requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest],  # read through the context instead
         context: grpc.aio.ServicerContext[discovery_pb2.DeltaDiscoveryRequest, Response],
     ) -> None:
         stream = DeltaStream(self.snapshot)

@@ -1,5 +1,0 @@
-"""What verbs need of the programs of services."""
-
-from handsel.agent.adapters.programs import environment
-
-__all__ = ["environment"]

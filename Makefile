@@ -10,6 +10,13 @@ demo: setup
 test: setup
 	$(BIN)/pytest
 
+# What tests need besides Python packages. A test whose server is missing says `skipped: needs X`.
+SYSTEM_PACKAGES := openssl:openssl setpriv:util-linux
+test-deps: setup
+	@for each in $(SYSTEM_PACKAGES); do \
+	  command -v $${each%%:*} >/dev/null || { apt-get install -y -q $${each##*:} || echo "not installed: $${each##*:}"; }; \
+	done
+
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -29,7 +36,30 @@ setup: .venv/stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+# Write the recorded outputs of the compiler's stages anew, and take stale ones away.
+golden: setup
+	$(BIN)/pytest tests/mesh/test_golden.py --golden -q
+
+# Write the generated references anew: commands, settings, errors.
+docs: setup
+	$(BIN)/python docs/generate.py
+
+# The messages between server and agent, from their description.
+wire: setup
+	$(BIN)/python -m grpc_tools.protoc -Isrc --python_out=src --pyi_out=src src/handsel/link/wire.proto
+
 # uv is needed here and nowhere else.
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
 	  --no-emit-index-url --custom-compile-command "make lock" -o requirements.lock.txt
+
+# Reports, gates nothing. Tables on the terminal, the JSON of each run in bench/results.
+bench: setup
+	mkdir -p bench/results
+	for each in cli_help cold_start latency rotation; do \
+	  $(BIN)/python bench/$$each.py > bench/results/$$each.json || exit 1; done
+
+# The rotation bench for ten minutes; one failed request fails it.
+soak: setup
+	mkdir -p bench/results
+	$(BIN)/python bench/rotation.py --seconds 600 --gate > bench/results/soak.json

@@ -46,4 +46,4 @@ def _imported() -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    run(Report("cli_help", "`handsel --help` ÷ a bare interpreter, and what it imports"), bench, seconds=30)
+    run(Report("cli_help", "`handsel --help` ÷ a bare interpreter, and what it imports"), bench, seconds=20)

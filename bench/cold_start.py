@@ -106,4 +106,4 @@ def _admin(material: Material, start: object) -> Path:
 
 if __name__ == "__main__":
     claim = "cold start to the first mutual TLS request ÷ that of Envoys handed static files; goal at most 3"
-    run(Report("cold_start", claim), bench, seconds=100)
+    run(Report("cold_start", claim), bench, seconds=60)

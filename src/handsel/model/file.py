@@ -96,7 +96,9 @@ class AuthorityFile(Strict):
 
     NOT_YET = ("profiles", "acme", "keys")
 
-    leaf_lifetime: Duration = Field(timedelta(hours=1), description="How long a workload's certificate lives.")
+    leaf_lifetime: Duration = Field(
+        timedelta(hours=1), description="How long a workload's certificate lives.", json_schema_extra={"default": "1h"}
+    )
     renew_after: Duration | None = Field(
         None, description="For tests: renew at this age. Between half and two thirds of life when left out."
     )

@@ -35,9 +35,13 @@ def tls_certificate(name: str, chain_pem: bytes, key_pem: Secret, *, now: dateti
     return resource(SECRET, name, message.SerializeToString(deterministic=True))
 
 
-def validation_context(name: str, roots_pem: bytes) -> Resource:
-    """The roots to trust, PEM. Raises `ValueError` when there is none."""
-    x509.load_pem_x509_certificates(roots_pem)
+def validation_context(name: str, roots_pem: bytes, *, of_system: bool = False) -> Resource:
+    """The roots to trust, PEM. Raises `ValueError` when there is none.
+
+    The operating system's bundle is taken as it is: it may hold old roots that a strict parser refuses.
+    """
+    if not of_system:
+        x509.load_pem_x509_certificates(roots_pem)
     message = secret_pb2.Secret(name=name)
     message.validation_context.trusted_ca.inline_bytes = roots_pem
     return resource(SECRET, name, message.SerializeToString(deterministic=True))

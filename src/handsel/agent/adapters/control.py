@@ -38,11 +38,18 @@ class ControlDoor:
     async def environment(self, request: Request) -> Response:
         """What a program of a service finds in its environment, once its proxy is ready to take its calls."""
         name = request.query.get("service", "")
+        agent = self._agent
         try:
-            await asyncio.wait_for(self._agent.changed(lambda: self._agent.ready(name)), _LONGEST_WAIT_SECONDS)
+            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
+                # Until the server has said which services this host runs, none is unknown.
+                await agent.changed(lambda: agent.holdings.sequence > 0)
+                if name in agent.holdings.workloads:
+                    await agent.changed(lambda: agent.ready(name))
         except TimeoutError as error:
             raise UsageError(self._why_not_ready(name)) from error
-        return _answer(held.environment(self._agent.holdings.workloads[name]))
+        if name not in agent.holdings.workloads:
+            raise UsageError(self._why_not_ready(name))
+        return _answer(held.environment(agent.holdings.workloads[name]))
 
     def _workload(self, name: str) -> dict[str, Any]:
         workload = self._agent.holdings.workloads[name]

@@ -12,6 +12,7 @@ from handsel.xds import secret
 from handsel.xds.resources import Resource
 
 _MAXIMUM_BYTES = 1 << 20
+_SYSTEM_ROOTS = "file-root:system"
 
 _Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -49,7 +50,7 @@ class SecretFiles:
                 chain, key = contents
                 read = secret.tls_certificate(name, chain, Secret(key), now=datetime.now(UTC))
             else:
-                read = secret.validation_context(name, contents[0])
+                read = secret.validation_context(name, contents[0], of_system=name == _SYSTEM_ROOTS)
         except FileNotFoundError as error:
             self.problems[name] = f"{error.filename} is not there"
             return False
@@ -69,7 +70,7 @@ def _paths(name: str) -> list[Path]:
     kind, _, rest = name.partition(":")
     if kind == "file-cert":
         return [Path(part) for part in rest.split("~", 1)]
-    if rest == "system":
+    if name == _SYSTEM_ROOTS:
         return [Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")]
     return [Path(rest)]
 

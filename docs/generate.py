@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,7 +95,35 @@ def _subclasses(kind: type[errors.HandselError]) -> Iterator[type[errors.Handsel
         yield from _subclasses(each)
 
 
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- demo: made by `python docs/generate.py --readme` -->\n", "<!-- end -->"
+
+
+def demo_output() -> str:
+    """What `make demo` prints, from a run of the real thing."""
+    with tempfile.TemporaryDirectory(prefix="hs-") as state:
+        command = [sys.executable, "-m", "handsel", "up", "--demo", "--state", f"{state}/demo"]
+        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: S603  # our own command
+        lines = []
+        for line in running.stderr or ():
+            lines.append(line.replace(f"{state}/demo", "~/.local/state/handsel/demo.internal").rstrip())
+            if "Ctrl-C" in line:
+                break
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=30)
+    return "\n".join(lines)
+
+
+def write_readme() -> None:
+    before, _, rest = README.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    README.write_text(f"{before}{BEGIN}```\n$ make demo\n{demo_output()}\n```\n{END}{after}")
+
+
 def main() -> None:
+    if "--readme" in sys.argv:
+        write_readme()
+        return
     FOLDER.mkdir(exist_ok=True)
     for name, text in pages().items():
         (FOLDER / name).write_text(text)

@@ -60,6 +60,7 @@ class Client:
         self.have: dict[str, dict[str, Resource]] = {kind: {} for kind in (SECRET, CLUSTER, ENDPOINT, LISTENER)}
         self.names: dict[str, set[str]] = {SECRET: set(), ENDPOINT: set()}
         self.answered: dict[str, set[str]] = {SECRET: set(), ENDPOINT: set()}
+        self.lost: set[str] = set()  # secrets that it had, until they were taken away
         self.refused: set[Resource] = set()
         self.out: deque[Request] = deque()
         self._clusters_to_take: Response | None = None
@@ -77,13 +78,18 @@ class Client:
         return [*wildcard, *named]
 
     def read(self, response: Response) -> None:
-        bad = self.refused & set(response.resources)
-        taken = () if bad and not self.takes_half else tuple(r for r in response.resources if r not in bad)
+        asked = self.names.get(response.type_url)
+        offered = [each for each in response.resources if asked is None or each.name in asked]
+        bad = self.refused & set(offered)
+        taken = () if bad and not self.takes_half else tuple(each for each in offered if each not in bad)
         held = self.have[response.type_url]
         held |= {resource.name: resource for resource in taken}
         if not bad or self.takes_half:
-            for name in response.removed:
-                held.pop(name, None)
+            gone = held.keys() & response.removed
+            if response.type_url == SECRET:
+                self.lost |= gone
+            for name in gone:
+                del held[name]
         if response.type_url in self.answered:
             self.answered[response.type_url] |= {r.name for r in response.resources} | set(response.removed)
         if response.type_url == CLUSTER:
@@ -108,6 +114,7 @@ class Client:
             self.answered[kind] -= new | old
             for name in old:
                 self.have[kind].pop(name, None)
+        self.lost &= wanted[SECRET]
 
     def _take_clusters(self) -> None:
         response = self._clusters_to_take
@@ -191,8 +198,7 @@ class Conversing(RuleBasedStateMachine):
     def no_cluster_loses_a_secret_that_it_names(self) -> None:
         if not hasattr(self, "client"):
             return
-        lost = self.client.answered[SECRET] - self.client.have[SECRET].keys()
-        lost -= {name for kind, name in self.ever_refused if kind == SECRET}
+        lost = self.client.lost - self.client.have[SECRET].keys()
         for each in self.client.have[CLUSTER].values():
             assert not needed(each) & lost, f"{each.name} names secrets that were taken away"
 

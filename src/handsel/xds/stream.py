@@ -169,12 +169,18 @@ class DeltaStream:
         there = self._snapshot.of_type(type_url)
         return there if state.wildcard else {name: there[name] for name in state.names if name in there}
 
-    def _to_send(self, type_url: str, state: _TypeState) -> tuple[Resource, ...]:
-        chosen: list[Resource] = []
+    def _offers(self, type_url: str, state: _TypeState) -> dict[str, Resource]:
+        """What the client may get of what it wants: the newest version, or the last good one when it refused that."""
+        offers: dict[str, Resource] = {}
         for name, wanted in self._wanted(type_url, state).items():
-            offers = [r for r in (wanted, state.good.get(name)) if r and (name, r.version) not in state.quarantined]
-            if offers and state.versions.get(name) != offers[0].version:
-                chosen.append(offers[0])
+            for resource in (state.good.get(name), wanted):
+                if resource is not None and (name, resource.version) not in state.quarantined:
+                    offers[name] = resource
+        return offers
+
+    def _to_send(self, type_url: str, state: _TypeState) -> tuple[Resource, ...]:
+        offers = self._offers(type_url, state)
+        chosen = [resource for name, resource in offers.items() if state.versions.get(name) != resource.version]
         suspects = [resource for resource in chosen if (resource.name, resource.version) in state.suspects]
         return tuple(suspects[:1] or chosen)
 
@@ -183,8 +189,9 @@ class DeltaStream:
         gone = [name for name in state.versions if name not in wanted]
         if gone and not all(self._settled(kind) for kind in _NAMED_BY.get(type_url, ())):
             gone = []
-        # A name that was asked for and is not there gets a definite answer (SDS and EDS would warm for ever).
-        absent = [name for name in state.unanswered if name not in wanted and name not in gone]
+        # A name that was asked for and cannot be had gets a definite answer (SDS and EDS would warm for ever).
+        offers = self._offers(type_url, state)
+        absent = [name for name in state.unanswered if name not in offers and name not in gone]
         return (*gone, *absent)
 
     def _may_add(self, type_url: str) -> bool:

@@ -7,12 +7,12 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from handsel.diagnose import evidence, policy, proof
 from handsel.diagnose.adapters import probe
@@ -26,11 +26,13 @@ from handsel.envoy.adapters import admin
 from handsel.model.graph import Protocol
 from handsel.pki.certificate import to_pem
 
-_LOG_SECONDS = 4.0
+# Proxies write their logs every 0.2 s.
+_LINE_SECONDS = 1.5
+_LOG_SECONDS = 6.0
 _EXTERNAL_SECONDS = 8.0
-_EXTERNAL_LOG_SECONDS = 1.0
-_PAUSE_SECONDS = 0.3
+_PAUSE_SECONDS = 0.2
 Address = tuple[str, int]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -125,50 +127,56 @@ class Prover:
         return proof.judge_edge(edge.caller.service, edge.callee.service, attempts, expected)
 
     async def _real_request(self, edge: Edge) -> TlsSeen | None:
-        """A request of the program's kind over the edge, and what both proxies say of it."""
+        """A request of the program's kind over the edge, and what both proxies say of it.
+
+        Tried again for a moment: a program may listen and yet not answer in the second of its start.
+        """
+        return await _until(lambda: self._one_request(edge), _LOG_SECONDS)
+
+    async def _one_request(self, edge: Edge) -> TlsSeen | None:
         outbound_log, inbound_log = LogTail(edge.caller.access_log), LogTail(edge.callee.access_log)
-        path = f"/handsel.Proof/{secrets.token_hex(6)}"
+        path = _path()
         answer = await asyncio.to_thread(_ask, edge.protocol, edge.entry, path, edge.callee.service)
         if not answer.received:
             return None
         if self.first_request is None:
             self.first_request = time.time()
-        outbound = await outbound_log.find(lambda lines: evidence.outbound_line(lines, answer.client), _LOG_SECONDS)
+        outbound = await outbound_log.find(lambda lines: evidence.outbound_line(lines, answer.client), _LINE_SECONDS)
         if outbound is None:
             return None
         local = str(outbound.get("upstream_local"))
-        inbound = await inbound_log.find(lambda lines: evidence.inbound_line(lines, local, path), _LOG_SECONDS)
+        inbound = await inbound_log.find(lambda lines: evidence.inbound_line(lines, local, path), _LINE_SECONDS)
         return evidence.join(outbound, inbound) if inbound else None
 
     async def _wrong_callee(self, edge: Edge) -> bool:
         """Whether the caller's proxy refuses a callee with a valid certificate of another identity."""
         with Impostor(self._other.chain, self._other.key).listening() as impostor:
             async with self._swap(edge.caller.service, edge.callee.service, impostor.port):
-                log = LogTail(edge.caller.access_log)
-                path = f"/handsel.Proof/{secrets.token_hex(6)}"
-                answer = await asyncio.to_thread(_ask, edge.protocol, edge.entry, path, edge.callee.service)
-                refused = await log.find(
-                    lambda lines: evidence.refused_by_name(lines, answer.client) or None, _LOG_SECONDS
-                )
+                refused = await _until(lambda: self._refused_by_name(edge), _LOG_SECONDS)
             return bool(refused) and not impostor.application_bytes
 
+    async def _refused_by_name(self, edge: Edge) -> bool:
+        """One request; False also when it still went over a connection that stood before the exchange."""
+        log = LogTail(edge.caller.access_log)
+        answer = await asyncio.to_thread(_ask, edge.protocol, edge.entry, _path(), edge.callee.service)
+        refused = await log.find(lambda lines: evidence.refused_by_name(lines, answer.client) or None, _LINE_SECONDS)
+        return bool(refused)
+
     async def _external(self, edge: ExternalEdge) -> dict[str, Any]:
-        answer, line = await self._outside_request(edge)
-        deadline = time.monotonic() + _EXTERNAL_SECONDS
         # The other side may still be starting, or writing the certificates that we are to show.
-        while not line and time.monotonic() < deadline:
-            await asyncio.sleep(_PAUSE_SECONDS)
-            answer, line = await self._outside_request(edge)
+        found = await _until(lambda: self._outside_request(edge), _EXTERNAL_SECONDS)
+        line: Line = found or {}
         return proof.judge_external(
-            edge.caller.service, edge.external, answered=answer.received and bool(line),
+            edge.caller.service, edge.external, answered=bool(line),
             tls_expected=edge.encrypted, line=line,
         )  # fmt: skip
 
-    async def _outside_request(self, edge: ExternalEdge) -> tuple[Answer, Line]:
+    async def _outside_request(self, edge: ExternalEdge) -> Line | None:
         log = LogTail(edge.caller.access_log)
         answer = await asyncio.to_thread(_ask, edge.protocol, edge.entry, "/", edge.host)
-        found = await log.find(lambda lines: evidence.outbound_line(lines, answer.client), _EXTERNAL_LOG_SECONDS)
-        return answer, found or {}
+        if not answer.received:
+            return None
+        return await log.find(lambda lines: evidence.outbound_line(lines, answer.client), _LINE_SECONDS)
 
     async def _denied(self, pair: DeniedPair) -> dict[str, Any]:
         attempt: Attempt = await asyncio.to_thread(
@@ -179,6 +187,21 @@ class Prover:
         clusters = policy.names(await _dump(pair.caller.admin, "dynamic_active_clusters"))
         has_way = f"outbound.{callee}" in listeners or callee in clusters
         return proof.judge_denied(pair.caller.service, callee, attempt, has_way=has_way)
+
+
+async def _until(attempt: Callable[[], Awaitable[Found]], seconds: float) -> Found:
+    """The first true answer of `attempt`, or its last one when the time is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = await attempt()
+        if found or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _path() -> str:
+    """A path that no program has and no two requests share."""
+    return f"/handsel.Proof/{secrets.token_hex(6)}"
 
 
 def _ask(protocol: Protocol, entry: Address, path: str, authority: str) -> Answer:

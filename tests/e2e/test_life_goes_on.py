@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -13,11 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from handsel import settings
+from handsel.agent.adapters.proxies import Proxy
+from handsel.agent.layout import Layout
+from handsel.envoy.adapters import binary
 from handsel.envoy.adapters.process import ProcessRecord
 from tests.e2e.load import Load
 from tests.e2e.mesh_process import (
     HTTP_PROGRAM,
     Handsel,
+    Mesh,
     access_log,
     end_everything_in,
     environment,
@@ -80,6 +86,21 @@ def test_a_killed_envoy_is_back_in_a_moment_with_its_identity() -> None:
         after = running.workload("emoji")
         assert after["envoy"] != before["envoy"]
         assert after["certificate"] == before["certificate"]
+        running.up.wait_for("the Envoy of emoji ended and is started again")
+
+
+def test_a_large_access_log_is_put_aside_and_the_proxy_writes_on() -> None:
+    async def limit(running: Mesh) -> bool:
+        place = Layout(running.state / "agent", settings.runtime_folder(running.state)).of("web")
+        return await Proxy(binary.find(None), place).limit_log(largest=10)
+
+    with mesh(WEB_AND_EMOJI) as running:
+        fetch(running.url("web", "emoji"))
+        first = wait_for(lambda: running.access_log("web"))
+        assert asyncio.run(limit(running))
+        fetch(running.url("web", "emoji"))
+        before = {line["client"] for line in first}
+        assert wait_for(lambda: [line for line in running.access_log("web") if line["client"] not in before])
 
 
 def test_a_crashed_program_is_started_again_and_reported() -> None:

@@ -136,7 +136,7 @@ async def _programs(running: Running, places: Path, progress: Progress) -> Async
                 for service in started:
                     running.programs[service.name] = _program(running, service, places)
                     running.programs[service.name].start()
-                watching = asyncio.create_task(_watch_over(running.programs, progress.warn))
+                watching = asyncio.create_task(_watch_over(running, progress.warn))
                 await _wait_for_files(running, progress.warn)
                 silent = await _silent(running, started)
                 step.say(", ".join(service.name for service in started))
@@ -153,10 +153,15 @@ async def _programs(running: Running, places: Path, progress: Progress) -> Async
         await asyncio.gather(*(program.stop() for program in running.programs.values()))
 
 
-async def _watch_over(programs: dict[str, Program], warn: Callable[[str], None]) -> None:
-    """Restart what ends, and say so."""
+async def _watch_over(running: Running, warn: Callable[[str], None]) -> None:
+    """Restart programs that end, and say so; say it too when the agent had to restart an Envoy."""
+    restarts: dict[str, int] = {}
     while True:
-        for program in programs.values():
+        for name, proxy in running.agent.proxies.items():
+            if proxy.restarts > restarts.get(name, 0):
+                warn(f"the Envoy of {name} ended and is started again")
+            restarts[name] = proxy.restarts
+        for program in running.programs.values():
             try:
                 status = program.watch_over()
             except HandselError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
@@ -14,14 +15,16 @@ import structlog
 
 from handsel.agent import renewal
 from handsel.agent.layout import WorkloadLayout
-from handsel.envoy.adapters import process
+from handsel.envoy.adapters import admin, process
 from handsel.envoy.adapters.process import ProcessRecord
 from handsel.envoy.bootstrap import bootstrap
+from handsel.errors import ProtocolError
 
 _log = structlog.get_logger("handsel.agent")
 # An Envoy that ran for so long has not failed at its start: its next start is not delayed.
 _STEADY_SECONDS = 5.0
-_LARGEST_ACCESS_LOG = 64 << 20
+LARGEST_ACCESS_LOG = 64 << 20
+"""Bytes of an access log before it is put aside; one older log is kept."""
 
 
 class Proxy:
@@ -47,6 +50,17 @@ class Proxy:
         if now < self._not_before:
             return
         self._start(now)
+
+    async def limit_log(self, largest: int = LARGEST_ACCESS_LOG) -> bool:
+        """Put a large access log aside as `access.log.1`; Envoy begins a new one. Returns whether it was large."""
+        log = self._place.access_log
+        if not log.exists() or log.stat().st_size <= largest:
+            return False
+        log.replace(log.with_suffix(".log.1"))
+        # An Envoy that is not there now opens the new file when it starts.
+        with contextlib.suppress(OSError, ProtocolError):
+            await admin.post(self._place.sockets.admin, "/reopen_logs")
+        return True
 
     async def drain(self, seconds: float) -> None:
         """End it after its requests under way."""
@@ -79,8 +93,6 @@ class Proxy:
     def _start(self, now: float) -> None:
         self._started_at = now
         self._place.sockets.admin.unlink(missing_ok=True)
-        if self._place.access_log.exists() and self._place.access_log.stat().st_size > _LARGEST_ACCESS_LOG:
-            self._place.access_log.replace(self._place.access_log.with_suffix(".log.1"))
         self.record = process.start(
             self._binary,
             self._bootstrap(),

@@ -179,6 +179,7 @@ class Agent:
                 if name not in self.proxies:
                     self.proxies[name] = Proxy(self._binary, self._folder.layout.of(name))
                 self.proxies[name].watch_over()
+                await self.proxies[name].limit_log()
             self._renew_refused_ports()
             await asyncio.sleep(_SUPERVISE_SECONDS)
 

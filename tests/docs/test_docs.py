@@ -61,3 +61,10 @@ def test_every_command_has_examples() -> None:
     for name, command in generate._commands("handsel", generate.root):
         if not hasattr(command, "commands") and not name.endswith(("agent", "mesh", "config", "cert")) and name != "handsel":
             assert "Examples:" in (command.help or ""), name
+
+
+def test_every_test_that_the_threat_model_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "threat-model.md").read_text())
+    assert len(named) > 15
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(), f"{file}::{test}"

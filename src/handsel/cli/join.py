@@ -15,7 +15,13 @@ from handsel import settings
 @click.option(
     "--ticket", required=True, envvar="HANDSEL_TICKET", help="The ticket that `handsel agent ticket` printed."
 )
-@click.option("--state", type=click.Path(path_type=Path), required=True, help="The state folder of this host.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    required=True,
+    envvar="HANDSEL_STATE",
+    help="The state folder of this host.",
+)
 def command(url: str | None, ticket: str, state: Path) -> None:
     """Enrol this host with a ticket. The ticket burns; the host keeps a key that never leaves it.
 

@@ -13,7 +13,13 @@ from handsel.errors import UsageError
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--service", required=True, help="Which service of the mesh it is.")
-@click.option("--state", type=click.Path(path_type=Path), required=True, help="The state folder of this host's agent.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    required=True,
+    envvar="HANDSEL_STATE",
+    help="The state folder of this host's agent.",
+)
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
 def command(service: str, state: Path, program: tuple[str, ...]) -> None:
     """Run a program as a service, once its sidecar is ready.

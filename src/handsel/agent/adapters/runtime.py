@@ -175,11 +175,9 @@ class Agent:
 
     async def _supervise(self) -> None:
         while True:
-            for name in list(self.ads):
-                if name not in self.proxies:
-                    self.proxies[name] = Proxy(self._binary, self._folder.layout.of(name))
-                self.proxies[name].watch_over()
-                await self.proxies[name].limit_log()
+            self._watch_over_proxies()
+            for proxy in list(self.proxies.values()):
+                await proxy.limit_log()
             self._renew_refused_ports()
             await asyncio.sleep(_SUPERVISE_SECONDS)
 
@@ -201,6 +199,14 @@ class Agent:
         for name in self.ads.keys() - self.holdings.workloads.keys():
             await self._take_away(name)
         self._publish()
+        self._watch_over_proxies()
+
+    def _watch_over_proxies(self) -> None:
+        """An Envoy for each workload, started once its socket is there."""
+        for name in self.ads:
+            if name not in self.proxies:
+                self.proxies[name] = Proxy(self._binary, self._folder.layout.of(name))
+            self.proxies[name].watch_over()
 
     async def _take_away(self, name: str) -> None:
         if name in self.proxies:

@@ -51,9 +51,11 @@ async def test_a_call_carries_the_version_and_the_client_certificate(living_auth
         asked.append(request)
         return Response(200, Chain(pair.chain).encode())
 
-    async with tls_door(tmp_path, living_authority, {RENEW: renew}) as (port, _):
-        async with _client(living_authority, port, certificate=write_pair(tmp_path, "agent", pair)) as client:
-            answer = await client.renew(RenewRequest(b"a request"))
+    async with (
+        tls_door(tmp_path, living_authority, {RENEW: renew}) as (port, _),
+        _client(living_authority, port, certificate=write_pair(tmp_path, "agent", pair)) as client,
+    ):
+        answer = await client.renew(RenewRequest(b"a request"))
     assert answer.chain == pair.chain
     assert RenewRequest.decode(asked[0].body).csr == b"a request"
     assert asked[0].headers[VERSION_HEADER] == VERSION
@@ -67,7 +69,10 @@ async def test_only_a_server_of_the_trust_domain_is_believed(living_authority, t
         asked.append(request)
         return Response(200)
 
-    strangers = [{"trust_domain": TrustDomain("other.internal")}, {"roots": (TestAuthority.make(living_authority.now).issuer.root,)}]
+    strangers = [
+        {"trust_domain": TrustDomain("other.internal")},
+        {"roots": (TestAuthority.make(living_authority.now).issuer.root,)},
+    ]
     async with tls_door(tmp_path, living_authority, {REPORT: take}) as (port, _):
         async with _client(living_authority, port) as client:
             await client.report(Report(()))
@@ -100,9 +105,11 @@ async def test_the_certificate_that_is_proven_is_the_one_that_was_shown(living_a
 async def test_a_proxy_of_the_environment_is_not_asked(living_authority, tmp_path, monkeypatch):
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    async with tls_door(tmp_path, living_authority, {REPORT: _fine}) as (port, _):
-        async with _client(living_authority, port) as client:
-            await client.report(Report(()))
+    async with (
+        tls_door(tmp_path, living_authority, {REPORT: _fine}) as (port, _),
+        _client(living_authority, port) as client,
+    ):
+        await client.report(Report(()))
 
 
 @pytest.mark.parametrize(
@@ -120,10 +127,12 @@ async def test_an_error_of_the_server_arrives_as_what_it_means(living_authority,
     async def fail(_request: Request) -> Response:
         raise raised
 
-    async with tls_door(tmp_path, living_authority, {REPORT: fail}) as (port, _):
-        async with _client(living_authority, port) as client:
-            with pytest.raises(arrives) as caught:
-                await client.report(Report(()))
+    async with (
+        tls_door(tmp_path, living_authority, {REPORT: fail}) as (port, _),
+        _client(living_authority, port) as client,
+    ):
+        with pytest.raises(arrives) as caught:
+            await client.report(Report(()))
     assert type(caught.value) is arrives
 
 
@@ -131,10 +140,12 @@ async def test_an_answer_that_makes_no_sense_is_a_protocol_error(living_authorit
     async def nonsense(_request: Request) -> Response:
         return Response(200, b"\xff\xff\xff")
 
-    async with tls_door(tmp_path, living_authority, {RENEW: nonsense}) as (port, _):
-        async with _client(living_authority, port) as client:
-            with pytest.raises(ProtocolError, match="malformed"):
-                await client.renew(RenewRequest(b""))
+    async with (
+        tls_door(tmp_path, living_authority, {RENEW: nonsense}) as (port, _),
+        _client(living_authority, port) as client,
+    ):
+        with pytest.raises(ProtocolError, match="malformed"):
+            await client.renew(RenewRequest(b""))
 
 
 async def test_a_server_that_is_not_there_is_unreachable(living_authority):
@@ -148,7 +159,8 @@ async def test_a_server_that_is_not_there_is_unreachable(living_authority):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "nonsense", "http://127.0.0.1:1", "https://", "https://[::bad", "https://localhost:99999", "https://☃:1"]
+    "url",
+    ["", "nonsense", "http://127.0.0.1:1", "https://", "https://[::bad", "https://localhost:99999", "https://☃:1"],
 )
 async def test_an_address_that_is_none_is_told_before_anything_is_sent(living_authority, url):
     with pytest.raises(UsageError, match="no address"):
@@ -175,9 +187,11 @@ async def test_frames_arrive_whole_however_the_stream_is_cut(living_authority, t
         asked.append(request.query["since"])
         return Stream(pieces())
 
-    async with tls_door(tmp_path, living_authority, {WATCH: watch}) as (port, _):
-        async with _client(living_authority, port) as client:
-            frames = [frame async for frame in client.watch(2)]
+    async with (
+        tls_door(tmp_path, living_authority, {WATCH: watch}) as (port, _),
+        _client(living_authority, port) as client,
+    ):
+        frames = [frame async for frame in client.watch(2)]
     assert frames == (FRAMES if size > 100 else [FRAMES[2]] * 3)
     assert asked == ["2"]
 
@@ -190,20 +204,24 @@ async def test_a_frame_that_makes_no_sense_is_a_protocol_error(living_authority,
     async def watch(_request: Request) -> Stream:
         return Stream(pieces())
 
-    async with tls_door(tmp_path, living_authority, {WATCH: watch}) as (port, _):
-        async with _client(living_authority, port) as client:
-            with pytest.raises(ProtocolError):
-                [frame async for frame in client.watch(0)]
+    async with (
+        tls_door(tmp_path, living_authority, {WATCH: watch}) as (port, _),
+        _client(living_authority, port) as client,
+    ):
+        with pytest.raises(ProtocolError):
+            [frame async for frame in client.watch(0)]
 
 
 async def test_a_watch_that_is_refused_says_why(living_authority, tmp_path):
     async def refuse(_request: Request) -> Stream:
         raise NotAuthorised("no agent that has joined here")
 
-    async with tls_door(tmp_path, living_authority, {WATCH: refuse}) as (port, _):
-        async with _client(living_authority, port) as client:
-            with pytest.raises(NotAuthorised, match="joined"):
-                [frame async for frame in client.watch(0)]
+    async with (
+        tls_door(tmp_path, living_authority, {WATCH: refuse}) as (port, _),
+        _client(living_authority, port) as client,
+    ):
+        with pytest.raises(NotAuthorised, match="joined"):
+            [frame async for frame in client.watch(0)]
 
 
 async def test_roots_are_taken_only_when_their_key_is_pinned(living_authority, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -119,10 +120,8 @@ def test_a_frame_says_its_length_and_is_decoded_as_it_was_encoded(sequence, kind
 
 @given(mutations(m.Frame(7, "bundle", "web", b"body").encode()[4:]))
 def test_a_damaged_frame_raises_a_protocol_error_or_is_another_frame(damaged):
-    try:
+    with contextlib.suppress(ProtocolError):
         assert isinstance(m.Frame.decode(damaged), m.Frame)
-    except ProtocolError:
-        pass
 
 
 def test_a_ping_is_told_from_every_publication():

@@ -16,7 +16,10 @@ async def test_a_host_gets_what_is_its_own_in_the_order_of_publishing(store):
     await store.commit((Publish("a", "assignment", "", b"1"), Publish("b", "bundle", "", b"2")))
     await store.commit((Publish("a", "resources", "web", b"3"),))
     frames = publications.since("a", 0)
-    assert [(frame.kind, frame.key, frame.body) for frame in frames] == [("assignment", "", b"1"), ("resources", "web", b"3")]
+    assert [(frame.kind, frame.key, frame.body) for frame in frames] == [
+        ("assignment", "", b"1"),
+        ("resources", "web", b"3"),
+    ]
     assert publications.since("nobody", 0) == []
 
 
@@ -60,7 +63,9 @@ async def test_the_sequence_goes_on_after_the_store_was_opened_again(tmp_path):
     assert sequences[0] < sequences[1]
 
 
-steps = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["web", "emoji"]), st.binary(max_size=2)), max_size=12)
+steps = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from(["web", "emoji"]), st.binary(max_size=2)), max_size=12
+)
 
 
 @given(steps, st.data())

@@ -28,7 +28,9 @@ def _world(secrets: dict, clusters: dict, endpoints: dict, listeners: dict) -> S
     """A body is a name, a content and, behind a colon, the names of what it needs: `a1:st`."""
 
     def line(kind: str, things: dict, there: dict) -> str:
-        texts = (f"{name}{content}:{''.join(sorted(needs & there.keys()))}" for name, (content, needs) in things.items())
+        texts = (
+            f"{name}{content}:{''.join(sorted(needs & there.keys()))}" for name, (content, needs) in things.items()
+        )
         return " ".join([kind, *texts])
 
     return world(
@@ -226,4 +228,4 @@ class Conversing(RuleBasedStateMachine):
 
 
 TestConversing = Conversing.TestCase
-TestConversing.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestConversing.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)

@@ -21,6 +21,8 @@ _VERBS = {
     "server": "The server alone: authority and compiled configuration.",
     "agent": "The agent of this host, and the hosts that have joined.",
     "status": "One screen: authority, hosts, proxies in sync, certificates.",
+    "explain": "A call, a TLS error or a code: cause, evidence, next step.",
+    "cert": "Certificates, as files.",
     "mesh": "The mesh as it is compiled.",
     "config": "Settings and the mesh file, as they are understood.",
 }

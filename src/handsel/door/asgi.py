@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -34,9 +35,9 @@ class Response:
 
 @dataclass(frozen=True)
 class Stream:
-    """A long answer: the pieces that `pieces` yields, until it ends or the client leaves."""
+    """A long answer: the pieces that `pieces` yields, until it ends or the client leaves; then it is closed."""
 
-    pieces: AsyncIterator[bytes]
+    pieces: AsyncGenerator[bytes]
     content_type: str = "application/octet-stream"
 
 
@@ -47,6 +48,10 @@ Routes = Mapping[tuple[str, str], Handler]
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class ClientLeftError(Exception):
+    """The client has left: nobody waits for what is being read or sent. Raised by `receive` and `send` of a server."""
 
 
 class Door:
@@ -63,10 +68,11 @@ class Door:
         answer = await self._answer(scope, receive)
         if isinstance(answer, Stream):
             await _send_stream(answer, send)
-        else:
+        elif answer is not None:
             await _send_response(answer, send)
 
-    async def _answer(self, scope: _Scope, receive: _Receive) -> Response | Stream:
+    async def _answer(self, scope: _Scope, receive: _Receive) -> Response | Stream | None:
+        """The answer, or None when the client left before it had said everything."""
         path = scope["path"]
         handler = self._routes.get((scope["method"], path))
         if handler is None:
@@ -75,7 +81,10 @@ class Door:
                 if path in self._paths
                 else Response(404, b"there is nothing here\n")
             )
-        body = await _read_body(receive)
+        try:
+            body = await _read_body(receive)
+        except ClientLeftError:
+            return None
         if body is None:
             return Response(413, f"a body has at most {MAXIMUM_BODY} bytes\n".encode())
         try:
@@ -107,12 +116,12 @@ def _request(scope: _Scope, body: bytes) -> Request:
 
 
 async def _read_body(receive: _Receive) -> bytes | None:
-    """The whole body, or None when it is larger than the limit."""
+    """The whole body, or None when it is larger than the limit. Raises `ClientLeftError` when it breaks off."""
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return bytes(body)
+            raise ClientLeftError
         body += message.get("body", b"")
         if len(body) > MAXIMUM_BODY:
             return None
@@ -132,6 +141,7 @@ async def _send_response(response: Response, send: _Send) -> None:
 async def _send_stream(stream: Stream, send: _Send) -> None:
     headers = [(b"content-type", stream.content_type.encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    async for piece in stream.pieces:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    async with contextlib.aclosing(stream.pieces) as pieces:
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})

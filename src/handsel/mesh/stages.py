@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from datetime import timedelta
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from handsel.mesh.render import workload
@@ -33,10 +33,14 @@ def show(mesh: Mesh, places: Places, stage: Stage) -> dict[str, Any]:
     return {f"{host}/{service}": workload.render(plan) for (host, service), plan in plans.items()}
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Any:  # noqa: PLR0911  # one line a kind of value
     """A value of ours as JSON has it: data classes become mappings, names and places become text."""
     if isinstance(value, SpiffeId | TrustDomain | Origin):
         return str(value)
+    if isinstance(value, StrEnum):
+        return str(value)
+    if isinstance(value, IntEnum):
+        return int(value)
     if isinstance(value, timedelta):
         return f"{value.total_seconds():g}s"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

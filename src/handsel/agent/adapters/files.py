@@ -105,11 +105,13 @@ class AgentFolder:
         make_folder(place.folder)
         if workload.ports is not None and (before is None or before.ports != workload.ports):
             write_file(place.ports, json.dumps(_ports_content(workload.ports)).encode())
-        if workload.key_pair is not None and (before is None or before.key_pair != workload.key_pair):
-            write_file(place.key, workload.key_pair.key.pem().reveal())
-            write_file(place.chain, to_pem(workload.key_pair.chain))
-        if workload.resources is not None and (before is None or before.resources != workload.resources):
-            write_file(place.resources, workload.resources.encode())
+        if before is None or before.key_pair != workload.key_pair:
+            _save_pair(place, workload.key_pair)
+        if before is None or before.resources != workload.resources:
+            if workload.resources is not None:
+                write_file(place.resources, workload.resources.encode())
+            else:
+                place.resources.unlink(missing_ok=True)
         if before is None or before.assigned != workload.assigned:
             write_file(place.assigned, Assignment((workload.assigned,)).encode())
 
@@ -121,6 +123,15 @@ class AgentFolder:
         except (OSError, ProtocolError, IndexError, ValueError, KeyError, TypeError):
             return None
         return Workload(assigned, ports, _load_pair(place.key, place.chain), resources)
+
+
+def _save_pair(place: WorkloadLayout, pair: KeyPair | None) -> None:
+    if pair is None:
+        place.key.unlink(missing_ok=True)
+        place.chain.unlink(missing_ok=True)
+    else:
+        write_file(place.key, pair.key.pem().reveal())
+        write_file(place.chain, to_pem(pair.chain))
 
 
 def _ports_content(ports: Ports) -> dict[str, object]:

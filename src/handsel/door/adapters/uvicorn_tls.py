@@ -18,7 +18,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from handsel.door.asgi import Door
+from handsel.door.asgi import ClientLeftError, Door
 from handsel.errors import PortInUse, StateError
 from handsel.pki.certificate import Certificate, to_pem
 
@@ -32,16 +32,25 @@ class _TlsProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         connection = transport.get_extra_info("ssl_object")
-        if connection is not None:
-            self.app = _with_tls(self.app, {"client_certificate": connection.getpeercert(True)})
+        tls = {"client_certificate": connection.getpeercert(True)} if connection is not None else {}
+        self.app = _on_connection(self.app, transport, tls)
 
 
-def _with_tls(application: Any, tls: dict[str, Any]) -> Any:
-    async def with_tls(scope: Any, receive: Any, send: Any) -> None:
+def _on_connection(application: Any, transport: asyncio.Transport, tls: dict[str, Any]) -> Any:
+    """The application for the requests of one connection: told who the client is, and when it has left."""
+
+    async def on_connection(scope: Any, receive: Any, send: Any) -> None:
+        async def send_if_there(message: Any) -> None:
+            # uvicorn drops what is sent to a client that has left, and a long answer would go on for ever.
+            if transport.is_closing():
+                raise ClientLeftError
+            await send(message)
+
         scope.setdefault("extensions", {})["tls"] = tls
-        await application(scope, receive, send)
+        with contextlib.suppress(ClientLeftError):
+            await application(scope, receive, send_if_there)
 
-    return with_tls
+    return on_connection
 
 
 class _Server(uvicorn.Server):

@@ -19,7 +19,7 @@ def find(option: Path | None) -> Path:
     whichever was installed last wins. Raises `EnvoyMissing`.
     """
     if option is not None:
-        if not os.access(option, os.X_OK):
+        if not option.is_file() or not os.access(option, os.X_OK):
             raise EnvoyMissing(f"{option} is no program that can be run", next_step=_NEXT_STEP)
         return option.absolute()
     for candidate in (_of_wheel(), shutil.which("envoy")):

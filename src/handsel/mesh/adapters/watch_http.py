@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from handsel.link.messages import PING, Frame
 
@@ -28,7 +28,7 @@ class Watches:
         self._ended = True
         self.notify()
 
-    async def frames(self, host: str, sequence: int) -> AsyncIterator[bytes]:
+    async def frames(self, host: str, sequence: int) -> AsyncGenerator[bytes]:
         """The frames of a host after `sequence`, for as long as both sides live."""
         yield PING.encode()
         while not self._ended:

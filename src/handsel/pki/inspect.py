@@ -1,0 +1,362 @@
+"""What is in a certificate file, and what is wrong with it, in words. Never the bytes of a key."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.utils import CryptographyDeprecationWarning
+
+from handsel.pki.certificate import UNREADABLE, Certificate
+
+MAXIMUM_BYTES = 1 << 20
+"""Bytes of a file: a bundle of all public roots has a quarter of it."""
+
+_BEGIN, _END, _DASHES = b"-----BEGIN ", b"-----END ", b"-----"
+_CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE")
+# Several certificates may have the name that another names as its issuer; so many are tried.
+_CANDIDATES = 8
+# RFC 5280, section 4.2.1.3, in the order of its bits.
+_KEY_USAGES = (
+    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+    "key_cert_sign", "crl_sign",
+)  # fmt: skip
+_KEY_STORES = {b"\xfe\xed\xfe\xed": "a JKS key store", b"\xce\xce\xce\xce": "a JCEKS key store"}
+_PKCS12_VERSION = b"\x02\x01\x03"  # RFC 7292, section 4: version 3 comes first
+_PKCS7_OID = bytes.fromhex("06092a864886f70d0107")  # RFC 5652, section 14
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One certificate in words. `names` are its SANs with their kind; `problems` say what is wrong with it."""
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    key: str
+    signature: str
+    serial: str
+    not_before: datetime
+    not_after: datetime
+    is_ca: bool
+    usages: tuple[str, ...]
+    fingerprint: str
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A whole file: its certificates in order, how they hang together, what else is there, and what is wrong."""
+
+    certificates: tuple[Facts, ...]
+    chain: str
+    others: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong, with the file or with a certificate."""
+        return not self.problems and not any(each.problems for each in self.certificates)
+
+
+def inspect(content: bytes, now: datetime, *, read_by_others: bool = False) -> Inspection:
+    """What a PEM or DER file holds. `read_by_others`: users other than its owner may read it.
+
+    Raises `ValueError` in one line when there is no certificate in it or one is malformed.
+    """
+    if len(content) > MAXIMUM_BYTES:
+        raise ValueError(f"larger than {MAXIMUM_BYTES >> 20} MiB")
+    with warnings.catch_warnings():
+        # `cryptography` warns of serial numbers that are not positive; here it is said as a problem.
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        certificates, others = _read(content)
+        chain, problems = _chain(certificates)
+        facts = tuple(_numbered(certificates, now))
+    if read_by_others and any("private key" in other for other in others):
+        problems.append("it holds a private key, and others may read it: chmod 600")
+    return Inspection(facts, chain, tuple(others), tuple(problems))
+
+
+def printable(text: str) -> str:
+    """The text without characters that steer a terminal: names in certificates are what strangers wrote."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def in_words(time: timedelta) -> str:
+    """A length of time for people: `45 s`, `59 min`, `23 h`, `12 days`."""
+    seconds = abs(time.total_seconds())
+    for size, unit in ((2 * 86400, "days"), (2 * 3600, "h"), (90, "min")):
+        if seconds >= size:
+            return f"{seconds / {'days': 86400, 'h': 3600, 'min': 60}[unit]:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+# Reading
+
+
+def _read(content: bytes) -> tuple[list[Certificate], list[str]]:
+    if _BEGIN in content:
+        certificates, others = _read_pem(content)
+    elif content[:1] == b"\x30":
+        certificates, others = _read_der(content), []
+    else:
+        raise ValueError(_guess(content))
+    if not certificates:
+        raise ValueError(f"there is no certificate in it, only {', '.join(others)}")
+    return certificates, others
+
+
+def _read_pem(content: bytes) -> tuple[list[Certificate], list[str]]:
+    certificates: list[Certificate] = []
+    others: list[str] = []
+    for label, block in _pem_blocks(content):
+        if label in _CERTIFICATES:
+            try:
+                certificates.append(Certificate.of(x509.load_pem_x509_certificate(block)))
+            except (ValueError, *UNREADABLE) as error:
+                raise _malformed(len(certificates) + 1, error) from error
+        elif label.endswith("PRIVATE KEY"):
+            others.append(f"a private key ({label})")
+        else:
+            others.append(f"a block {label!r}")
+    return certificates, others
+
+
+def _read_der(content: bytes) -> list[Certificate]:
+    certificates: list[Certificate] = []
+    for der in _der_values(content):
+        try:
+            certificates.append(Certificate(der))
+        except ValueError as error:
+            raise ValueError(_guess(content)) from error
+    return certificates
+
+
+def _pem_blocks(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Each block with its label (RFC 7468, section 2); text around blocks is left alone."""
+    start = content.find(_BEGIN)
+    while start >= 0:
+        label_end = content.find(_DASHES, start + len(_BEGIN))
+        label = content[start + len(_BEGIN) : max(label_end, 0)]
+        end_mark = _END + label + _DASHES
+        end = content.find(end_mark, label_end) if 0 < len(label) < 64 else -1
+        if end < 0:
+            raise ValueError(f"a block begins at byte {start} and does not end")
+        stop = end + len(end_mark)
+        yield label.decode("ascii", errors="replace"), content[start:stop] + b"\n"
+        start = content.find(_BEGIN, stop)
+
+
+def _der_values(content: bytes) -> Iterator[bytes]:
+    """The values that follow one another in DER, each with its tag (X.690, section 8.1.3)."""
+    while content:
+        length, header = (content[1], 2) if len(content) > 1 else (0, 2)
+        if length >= 0x80:
+            count = length & 0x7F
+            length, header = int.from_bytes(content[2 : 2 + count], "big"), 2 + count
+        if content[0] != 0x30 or header + length > len(content):
+            raise ValueError(_guess(content))
+        yield content[: header + length]
+        content = content[header + length :]
+
+
+def _guess(content: bytes) -> str:
+    """What a file that is no certificate looks like."""
+    store = _KEY_STORES.get(content[:4])
+    if content[:1] == b"\x30" and _PKCS12_VERSION in content[:9]:
+        store = "a PKCS#12 key store"
+    if content[:1] == b"\x30" and _PKCS7_OID in content[:24]:
+        store = "a PKCS#7 message"
+    if store:
+        return f"it is {store}, which is not read yet"
+    return "it is empty" if not content.strip() else "it is neither PEM nor DER of a certificate"
+
+
+def _malformed(number: int, error: BaseException) -> ValueError:
+    text = " ".join(str(error).split())
+    # What the parser of `cryptography` says of its own insides helps nobody.
+    return ValueError(f"certificate {number} is malformed" + ("" if "ParseError" in text else f": {text[:200]}"))
+
+
+# One certificate
+
+
+def _numbered(certificates: Sequence[Certificate], now: datetime) -> Iterator[Facts]:
+    for number, certificate in enumerate(certificates, 1):
+        try:
+            yield _facts(certificate, now)
+        except (ValueError, TypeError, *UNREADABLE) as error:
+            raise _malformed(number, error) from error
+
+
+def _facts(certificate: Certificate, now: datetime) -> Facts:
+    parsed = certificate.parsed
+    key, weak_key = _key(parsed)
+    signature, weak_signature = _signature(parsed)
+    names = tuple(_names(parsed))
+    problems = [_outside_validity(certificate, now), weak_key]
+    if parsed.serial_number <= 0:
+        problems.append("its serial number is not positive")
+    if not _is_self_issued(certificate):
+        problems.append(weak_signature)
+    if not names and not certificate.is_ca:
+        problems.append("no subject alternative name: clients look at nothing else")
+    return Facts(
+        subject=parsed.subject.rfc4514_string(),
+        issuer=parsed.issuer.rfc4514_string(),
+        names=names,
+        key=key,
+        signature=signature,
+        serial=certificate.serial,
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        is_ca=certificate.is_ca,
+        usages=tuple(_usages(parsed)),
+        fingerprint=certificate.fingerprint,
+        problems=tuple(problem for problem in problems if problem),
+    )
+
+
+def _outside_validity(certificate: Certificate, now: datetime) -> str:
+    if now >= certificate.not_after:
+        return f"expired {in_words(now - certificate.not_after)} ago"
+    if now < certificate.not_before:
+        return f"not valid for another {in_words(certificate.not_before - now)}"
+    return ""
+
+
+def _key(parsed: x509.Certificate) -> tuple[str, str]:
+    """The kind of key, and what is wrong with it (NIST SP 800-131A: RSA and DSA from 2048 bits, curves from 224)."""
+    key = parsed.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA {key.key_size}", _too_short("RSA", key.key_size, 2048)
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        name = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}.get(key.curve.name, key.curve.name)
+        return f"ECDSA {name}", _too_short("ECDSA", key.curve.key_size, 224)
+    if isinstance(key, dsa.DSAPublicKey):
+        return f"DSA {key.key_size}", "a DSA key, which TLS 1.3 does not know"
+    named = {ed25519.Ed25519PublicKey: "Ed25519", ed448.Ed448PublicKey: "Ed448"}
+    return next((name for kind, name in named.items() if isinstance(key, kind)), type(key).__name__), ""
+
+
+def _too_short(kind: str, bits: int, least: int) -> str:
+    return f"{kind} key of {bits} bits: too short, {least} is the least" if bits < least else ""
+
+
+def _signature(parsed: x509.Certificate) -> tuple[str, str]:
+    """How it is signed, and what is wrong with that (RFC 9155: no MD5 and no SHA-1)."""
+    name = getattr(parsed.signature_algorithm_oid, "_name", "") or ""
+    if name in ("", "Unknown OID"):
+        name = parsed.signature_algorithm_oid.dotted_string
+    try:
+        digest = parsed.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return name, ""
+    weak = isinstance(digest, hashes.MD5 | hashes.SHA1)
+    return name, f"signed with {digest.name.upper()}, which can be forged" if weak and digest else ""
+
+
+def _names(parsed: x509.Certificate) -> Iterator[str]:
+    """The subject alternative names, each with its kind (RFC 5280, section 4.2.1.6)."""
+    try:
+        names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return
+    kinds: dict[type, str] = {
+        x509.DNSName: "DNS",
+        x509.UniformResourceIdentifier: "URI",
+        x509.IPAddress: "IP",
+        x509.RFC822Name: "email",
+    }
+    for name in names:
+        kind = kinds.get(type(name))
+        if kind:
+            yield f"{kind}:{name.value}"
+        elif isinstance(name, x509.DirectoryName):
+            yield f"name:{name.value.rfc4514_string()}"
+        elif isinstance(name, x509.RegisteredID):
+            yield f"id:{name.value.dotted_string}"
+        else:
+            yield "another kind of name"
+
+
+def _usages(parsed: x509.Certificate) -> Iterator[str]:
+    """Key usages and extended key usages, as OpenSSL writes them."""
+    extensions = parsed.extensions
+    try:
+        usage = extensions.get_extension_for_class(x509.KeyUsage).value
+        for name in _KEY_USAGES:
+            if getattr(usage, name):
+                first, *rest = name.split("_")
+                yield first + "".join("CRL" if word == "crl" else word.capitalize() for word in rest)
+    except x509.ExtensionNotFound:
+        pass
+    try:
+        for oid in extensions.get_extension_for_class(x509.ExtendedKeyUsage).value:
+            name = getattr(oid, "_name", "") or ""
+            yield name if name not in ("", "Unknown OID") else oid.dotted_string
+    except x509.ExtensionNotFound:
+        pass
+
+
+# How they hang together
+
+
+def _chain(certificates: Sequence[Certificate]) -> tuple[str, list[str]]:
+    """In a sentence, and what is wrong. TLS wants the leaf first, each signed by the next (RFC 8446, section 4.4.2)."""
+    if len(certificates) > 1 and all(each.is_ca and _is_self_issued(each) for each in certificates):
+        return f"{len(certificates)} roots, each for itself", []
+    start = next((number for number, each in enumerate(certificates) if not each.is_ca), 0)
+    path = _path(certificates, start)
+    end = certificates[path[-1]]
+    if _is_self_issued(end):
+        tail = f"up to its root {end.subject!r}" if len(path) > 1 else "it is self-signed"
+    else:
+        tail = f"its issuer {end.issuer!r} is not in the file"
+    problems = []
+    if path != sorted(path):
+        right = ", ".join(str(number + 1) for number in path)
+        problems.append(f"out of order: the right one is {right}")
+    missing = [number for number in range(len(certificates)) if number not in path]
+    if missing:
+        strangers = ", ".join(str(number + 1) for number in missing)
+        plural = "s" if len(missing) > 1 else ""
+        if not _is_self_issued(end):
+            problems.append(f"incomplete: nothing here signed {end.subject!r}; its issuer is {end.issuer!r}")
+        problems.append(f"certificate{plural} {strangers} {'do' if plural else 'does'} not belong to the chain")
+    joined = f"{len(path)} certificates, each signed by the next; " if len(path) > 1 else ""
+    return joined + tail, problems
+
+
+def _path(certificates: Sequence[Certificate], start: int) -> list[int]:
+    """The numbers of a certificate and of those above it, as far as they are there."""
+    by_subject: dict[bytes, list[int]] = {}
+    for number, each in enumerate(certificates):
+        by_subject.setdefault(each.parsed.subject.public_bytes(), []).append(number)
+    path = [start]
+    while not _is_self_issued(certificates[path[-1]]):
+        below = certificates[path[-1]]
+        candidates = by_subject.get(below.parsed.issuer.public_bytes(), [])[:_CANDIDATES]
+        above = next((n for n in candidates if n not in path and _signed(below, certificates[n])), None)
+        if above is None:
+            break
+        path.append(above)
+    return path
+
+
+def _signed(below: Certificate, above: Certificate) -> bool:
+    try:
+        below.parsed.verify_directly_issued_by(above.parsed)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _is_self_issued(certificate: Certificate) -> bool:
+    return certificate.parsed.subject.public_bytes() == certificate.parsed.issuer.public_bytes()

@@ -1,0 +1,52 @@
+"""Free ports: nobody listens on them, and none is given twice."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from handsel.agent.adapters import ports
+from handsel.errors import StateError
+
+
+def _listening() -> socket.socket:
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    return listening
+
+
+def test_a_port_is_given_once_and_can_be_bound():
+    free = ports.chooser(set())
+    given = [free() for _ in range(20)]
+    assert len(set(given)) == 20
+    for port in given:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+
+
+def test_a_port_that_somebody_listens_on_is_not_free():
+    with _listening() as taken:
+        port = taken.getsockname()[1]
+        assert not ports.is_free(port)
+    assert ports.is_free(port)
+
+
+def test_no_port_is_given_that_was_taken_before(monkeypatch):
+    monkeypatch.setattr(ports, "_RANGE", range(20_000, 20_010))
+    taken = set(range(20_000, 20_009))
+    free = ports.chooser(taken)
+    if not ports.is_free(20_009):
+        pytest.skip("needs port 20009")
+    assert free() == 20_009
+    with pytest.raises(StateError, match="no free port"):
+        free()
+
+
+def test_who_holds_a_port_is_named():
+    with _listening() as taken:
+        port = taken.getsockname()[1]
+        assert ports.holder(port).endswith(f"pid {os.getpid()}")
+    assert ports.holder(port) == ""

@@ -1,0 +1,42 @@
+"""When to renew: between half and two thirds of life, spread over a fleet, the same after a restart."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from handsel.agent import renewal
+from tests.agent.things import identity
+from tests.support import NOW
+
+
+@pytest.fixture(scope="module")
+def fleet(authority):
+    return [authority.pair(identity("web"), lifetime=timedelta(hours=1)).leaf for _ in range(60)]
+
+
+def test_a_certificate_is_due_between_half_and_two_thirds_of_its_life(fleet):
+    ages = [renewal.due(leaf, None) - NOW for leaf in fleet]
+    assert all(timedelta(minutes=30) <= age <= timedelta(minutes=40) for age in ages)
+
+
+def test_a_fleet_does_not_renew_all_at_once(fleet):
+    minutes = {int((renewal.due(leaf, None) - NOW) / timedelta(minutes=1)) for leaf in fleet}
+    assert len(minutes) > 5
+
+
+def test_the_moment_is_the_same_whenever_it_is_asked(fleet):
+    assert [renewal.due(leaf, None) for leaf in fleet] == [renewal.due(leaf, None) for leaf in fleet]
+
+
+def test_a_person_can_say_how_long_before_the_end(fleet):
+    assert renewal.due(fleet[0], timedelta(minutes=50)) == NOW + timedelta(minutes=10)
+
+
+def test_waiting_grows_with_every_failure_and_ends_at_half_a_minute():
+    waits = [renewal.backoff(failures) for failures in range(1, 100)]
+    assert waits[0] == timedelta(seconds=0.5)
+    assert waits == sorted(waits)
+    assert waits[1] > waits[0]
+    assert waits[-1] == timedelta(seconds=30)

@@ -23,7 +23,8 @@ def prepare(approval: Approval, issuer: Issuer, *, serial: int, now: datetime, b
 
     `serial` must be random, positive and at most 159 bits (RFC 5280, 4.1.2.2).
     """
-    not_before = max(now - backdate, issuer.certificate.not_before)
+    # Never more than a tenth of life: else half of it, from where it is renewed, would be over at once.
+    not_before = max(now - min(backdate, approval.lifetime / 10), issuer.certificate.not_before)
     not_after = min(now + approval.lifetime, issuer.certificate.not_after)
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(str(approval.identity))]
     names += [x509.DNSName(name) for name in approval.dns_names]

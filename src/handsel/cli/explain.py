@@ -18,10 +18,10 @@ from handsel.cli import common
 from handsel.errors import ExitCode, InvalidFile, UsageError
 
 _FAULTS = {
-    "us": "handsel itself",
-    "peer": "the other side",
-    "operator": "whoever writes the mesh file or runs its programs",
-    "network": "the network between",
+    "us": "us: handsel itself",
+    "peer": "peer: the other side",
+    "operator": "operator: the mesh file, or a program it names",
+    "network": "network: what lies between",
 }
 _WIDEST = 120
 _LABEL = 11

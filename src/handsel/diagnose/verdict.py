@@ -253,12 +253,14 @@ def _failed(call: Call, seen: Seen, now: datetime) -> Verdict:
         verdict = rule(call, seen, now)
         if verdict is not None:
             return verdict
-    code = "HS-E012" if _hung_up(seen) else "HS-E015"
-    what = {
-        "HS-E012": f"{call.callee} ended the connection without an answer",
-        "HS-E015": f"{call.callee} gave no answer in time",
-    }[code]
-    return _verdict(code, call, what, None, _last_lines(call, seen))
+    code, how = ("HS-E012", "ended the connection without an answer") if _hung_up(seen) else ("HS-E015", _IN_TIME)
+    if any(line.get("tls_version") and not _failure(line) for line in seen.inbound):
+        what = f"mutual TLS stands, but the program of {call.callee} {how}"
+        return _verdict(code, call, what, Fault.OPERATOR, _last_lines(call, seen))
+    return _verdict(code, call, f"{call.callee} {how}", None, _last_lines(call, seen))
+
+
+_IN_TIME = "gave no answer in time"
 
 
 def _ended_identity(call: Call, seen: Seen, now: datetime) -> Verdict | None:
@@ -476,11 +478,7 @@ def _reasons(call: Call, seen: Seen) -> Iterator[tuple[str, str]]:
     """Every text that may tell the reason, the most telling first, with its source."""
     ends = ((f"{call.caller}'s log", seen.outbound), (f"{call.callee}'s log", seen.inbound))
     for source, lines in ends:
-        for line in reversed(lines):
-            failure = str(line.get("tls_failure") or "-")
-            # An end of the connection by the peer, which every connection has, is no reason.
-            if failure != "-" and "system_library" not in failure.replace(" ", "_"):
-                yield source, failure
+        yield from ((source, failure) for line in reversed(lines) if (failure := _failure(line)))
     if seen.handshake is not None and seen.handshake.error:
         yield f"a handshake with {call.address}", seen.handshake.error
     for source, lines in ends:
@@ -511,14 +509,22 @@ def _log_quotes(call: Call, outbound: Line, inbound: Line | None) -> tuple[Quote
     return (*quotes, _quote(f"{call.callee}'s log", inbound)) if inbound else quotes
 
 
-_QUOTED = ("event", "status", "flags", "details", "tls_failure", "tls_version", "upstream", "upstream_local", "peer")
+_OF_SUCCESS = ("event", "status", "flags", "details", "tls_version", "upstream", "upstream_local", "peer")
+_OF_FAILURE = ("event", "status", "flags", "tls_failure")
 _LONGEST_QUOTE = 200
 
 
 def _quote(source: str, line: Line) -> Quote:
     """What counts of a log line."""
-    shown = [f"{name}={line[name]}" for name in _QUOTED if line.get(name) not in (None, "", "-")]
+    names = _OF_FAILURE if _failure(line) else _OF_SUCCESS
+    shown = [f"{name}={line[name]}" for name in names if line.get(name) not in (None, "", "-")]
     return Quote(source, _short(" ".join(shown)))
+
+
+def _failure(line: Line) -> str:
+    """Why TLS failed on this connection; an end by the peer, which every connection has, is no reason."""
+    failure = str(line.get("tls_failure") or "-")
+    return "" if failure == "-" or "system_library" in failure.replace(" ", "_") else failure
 
 
 def _short(text: str) -> str:

@@ -169,10 +169,10 @@ def _der_values(content: bytes) -> Iterator[bytes]:
 def _guess(content: bytes) -> str:
     """What a file that is no certificate looks like."""
     store = _KEY_STORES.get(content[:4])
-    if content[:1] == b"\x30" and _PKCS12_VERSION in content[:9]:
-        store = "a PKCS#12 key store"
     if content[:1] == b"\x30" and _PKCS7_OID in content[:24]:
         store = "a PKCS#7 message"
+    if content[:1] == b"\x30" and _PKCS12_VERSION in content[:9]:
+        store = "a PKCS#12 key store"
     if store:
         return f"it is {store}, which is not read yet"
     return "it is empty" if not content.strip() else "it is neither PEM nor DER of a certificate"

@@ -73,7 +73,7 @@ def _third_parties(world: World) -> None:
     world.external("plain", None, "disable")
     world.external("expired", tls(good.issue("expired", [NAME], start=-10 * _DAY, end=-_DAY)))
     world.external("not-yet", tls(good.issue("not-yet", [NAME], start=_DAY)))
-    world.external("unknown-ca", tls(world.other.issue("other", [NAME])))
+    world.external("unknown-ca", tls(world.other.issue("foreign", [NAME])))
     world.external("wrong-name", tls(good.issue("wrong", ["else.example"])))
     world.external("client-only", tls(good.issue("client-only", [NAME], usage=third_parties.CLIENT_ONLY)))
     world.external("demanding", demanding)
@@ -120,8 +120,9 @@ def _mesh_file(world: World, *, requests: bool) -> str:
 class Explained:
     """What `handsel explain` says of the calls of a running mesh; each is asked for once, all at the same time."""
 
-    def __init__(self, running: Mesh, world: World) -> None:
+    def __init__(self, running: Mesh, world: World, folder: Path) -> None:
         self.running = running
+        self.folder = folder
         pairs = [("web", name) for name in ("emoji", "mail", "deaf", *world.externals)]
         pairs += [("emoji", "web"), ("emoji", "bank")]
         with ThreadPoolExecutor(4) as pool:
@@ -164,7 +165,7 @@ def _explained(*, requests: bool, only_services: bool = False) -> Iterator[Expla
         else:
             _third_parties(world)
         with mesh(_mesh_file(world, requests=requests)) as running:
-            yield Explained(running, world)
+            yield Explained(running, world, folder)
 
 
 @pytest.fixture(scope="module")
@@ -236,13 +237,14 @@ def test_expired(layer4: Explained) -> None:
 
 def test_unknown_ca(layer4: Explained) -> None:
     answer = layer4.failed("unknown-ca", "HS-E002", "operator")
-    assert "signed by 'other'" in answer["what"]
+    assert "signed by 'other', which is not in" in answer["what"]
     assert answer["check"].startswith("openssl s_client -connect 127.0.0.1:")
 
 
 def test_client_certificate_of_another_ca(layer4: Explained) -> None:
     answer = layer4.failed("stranger", "HS-E002", "operator")
     assert "does not trust the CA of our client certificate (signed by 'other')" in answer["what"]
+    assert answer["check"] == f"handsel cert inspect {layer4.folder / 'stranger.crt'}"
 
 
 def test_tls_to_a_plaintext_port(layer4: Explained) -> None:
@@ -300,7 +302,7 @@ def test_closed_without_a_word(layer4: Explained) -> None:
 
 
 def test_not_yet_valid(layer4: Explained) -> None:
-    layer4.failed("not-yet", "HS-E013", "peer")
+    assert "is valid from" in layer4.failed("not-yet", "HS-E013", "peer")["what"]
 
 
 def test_silent(layer4: Explained) -> None:

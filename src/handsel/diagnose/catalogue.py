@@ -798,11 +798,9 @@ def alert_of(text: str) -> str:
     return ALERTS.get(int(number[1]), "") if number else ""
 
 
-def filled(
-    text: str, *, caller: str = "CALLER", callee: str = "CALLEE", address: str = "HOST:PORT", name: str = "HOST"
-) -> str:
-    """The text of `check` or `fix` with what is known in place of its names."""
-    return text.format(caller=caller, callee=callee, address=address, name=name)
+def filled(text: str, **known: str) -> str:
+    """The text of `check` or `fix` with what is known in place of its names, and words in capitals for the rest."""
+    return text.format(**{"caller": "CALLER", "callee": "CALLEE", "address": "HOST:PORT", "name": "HOST", **known})
 
 
 def _match(entry: Entry, plain: str) -> Found | None:

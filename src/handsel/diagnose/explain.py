@@ -8,8 +8,8 @@ from typing import Any
 
 from handsel import errors
 from handsel.diagnose import catalogue
+from handsel.diagnose.call import Call, Seen, State, Verdict
 from handsel.diagnose.catalogue import Entry, Found
-from handsel.diagnose.verdict import Call, Seen, State, Verdict
 from handsel.errors import HandselError
 
 MAXIMUM_TEXT = 64 << 10

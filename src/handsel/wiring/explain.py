@@ -12,7 +12,8 @@ from handsel.diagnose import explain
 from handsel.diagnose.adapters import edge
 from handsel.diagnose.adapters.edge import Place
 from handsel.diagnose.adapters.probe import PairFiles
-from handsel.diagnose.verdict import Call, judge
+from handsel.diagnose.call import Call
+from handsel.diagnose.verdict import judge
 from handsel.errors import UsageError
 from handsel.model.faults import did_you_mean
 from handsel.model.graph import External, Mesh, Protocol

@@ -31,6 +31,8 @@ from handsel.wiring.server import Server
 _TICKET_LIFETIME = timedelta(minutes=1)
 _READY_SECONDS = 30.0
 _LISTEN_SECONDS = 15.0
+# A program that makes certificates does so at once; a file that is not there by then is somebody's mistake.
+_FILES_SECONDS = 10.0
 _SUPERVISE_SECONDS = 0.2
 # Programs end first, so nothing new comes; what is under way gets this long.
 _DRAIN_SECONDS = 0.3
@@ -176,7 +178,7 @@ async def _wait_for_files(running: Running, warn: Callable[[str], None]) -> None
     """Secrets in files may be made by a program that was started just now."""
     agent, members = running.agent, running.mesh.members
     try:
-        await asyncio.wait_for(agent.changed(lambda: all(agent.ready(name) for name in members)), _READY_SECONDS)
+        await asyncio.wait_for(agent.changed(lambda: all(agent.ready(name) for name in members)), _FILES_SECONDS)
     except TimeoutError:
         for name in members:
             for problem in agent.missing_secrets(name).values():

@@ -6,33 +6,28 @@ import asyncio
 import contextlib
 import json
 import secrets
-import socket
-import ssl
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from handsel.diagnose.adapters import probe
+from handsel.diagnose.adapters.handshake import own_certificate, with_handshakes
 from handsel.diagnose.adapters.logs import LogTail, read_lines
 from handsel.diagnose.adapters.probe import Answer, PairFiles
+from handsel.diagnose.call import Call, Seen
 from handsel.diagnose.evidence import Line
-from handsel.diagnose.foreign import impostor
-from handsel.diagnose.verdict import Call, Handshake, Seen, answered_upstream
+from handsel.diagnose.verdict import answered_upstream
 from handsel.envoy.adapters import admin
 from handsel.errors import ProtocolError
-from handsel.model.graph import External, ExternalTls, Protocol
-from handsel.pki.certificate import Certificate, parse_pem, to_pem
+from handsel.model.graph import External, Protocol
 
 _LINE_SECONDS = 2.0
 # A call to the outside may take five seconds to connect (see `mesh/translate.py`), and then it must not be refused.
 _CONNECT_SECONDS = 6.0
-_HANDSHAKE_SECONDS = 3.0
 _SETTLE_SECONDS = 1.0
 # What `handsel` itself asks for begins so; it is no traffic of the program's.
-_OWN_PATH = "/handsel."
+_OWN_PATHS = ("/handsel.", "/?handsel.")
 
 Address = tuple[str, int]
 
@@ -58,14 +53,14 @@ class Place:
 async def examine(call: Call, place: Place, *, ask: bool) -> Seen:
     """What can be seen of a call. With `ask` a request is sent over it; otherwise only the logs are read."""
     last = _last_traffic(read_lines(place.caller_log), call.callee)
-    own = _own_certificate(call.external)
+    own = own_certificate(call.external)
     if not call.allowed_by:
         return replace(await _knock(call, place), last=last)
     if call.not_ready or place.entry is None:
         return Seen(last=last, own_certificate=own)
     seen = await _ask(call, place, place.entry) if ask else _remember(call, place)
     seen = replace(seen, last=last, own_certificate=own)
-    return await _with_handshakes(call.external, place, seen) if call.external and ask else seen
+    return await with_handshakes(call.external, seen) if call.external and ask else seen
 
 
 async def inbound_address(admin_socket: Path) -> Address | None:
@@ -88,7 +83,7 @@ async def inbound_address(admin_socket: Path) -> Address | None:
 async def _ask(call: Call, place: Place, entry: Address) -> Seen:
     outbound_log = LogTail(place.caller_log)
     inbound_log = LogTail(place.callee_log) if place.callee_log else None
-    path = "/" if call.external else f"/handsel.Explain/{secrets.token_hex(6)}"
+    path = f"/?handsel.explain={_nonce()}" if call.external else f"/handsel.Explain/{_nonce()}"
     if place.protocol is Protocol.TCP:
         answer, asked = await _hold(entry, outbound_log), "a connection"
     elif place.protocol.is_http2:
@@ -105,6 +100,10 @@ async def _ask(call: Call, place: Place, entry: Address) -> Seen:
         found = await inbound_log.find(lambda lines: _whole(_of_peer(lines, local, path)), _LINE_SECONDS)
         inbound = found or _of_peer(inbound_log.lines(), local, path)
     return Seen(asked=asked, answered=answer.received, outbound=tuple(lines), inbound=tuple(inbound))
+
+
+def _nonce() -> str:
+    return secrets.token_hex(6)
 
 
 def _authority(call: Call) -> str:
@@ -154,7 +153,7 @@ def _last_traffic(lines: Sequence[Line], callee: str) -> str:
 
 
 def _is_traffic(line: Line, callee: str) -> bool:
-    return line.get("callee") == callee and not str(line.get("path") or "").startswith(_OWN_PATH)
+    return line.get("callee") == callee and not str(line.get("path") or "").startswith(_OWN_PATHS)
 
 
 def _of_client(lines: Sequence[Line], client: str) -> list[Line]:
@@ -204,127 +203,3 @@ async def _ask_proxy(external: External, place: Place) -> Seen:
     answer = await asyncio.to_thread(probe.request_http1, place.proxy, url, external.host)
     lines = await log.find(lambda lines: _of_client(lines, answer.client) or None, _LINE_SECONDS)
     return Seen(asked=f"GET {url}", answered=answer.received, outbound=tuple(lines or ()))
-
-
-# Handshakes with the outside
-
-
-async def _with_handshakes(external: External, place: Place, seen: Seen) -> Seen:
-    """What the caller's log leaves open: why it was refused, and whether the other side insists on a certificate."""
-    address = external.endpoints[0] if external.endpoints else (external.host, external.port)
-    answered = seen.answered and any(answered_upstream(line) for line in seen.outbound)
-    # In plain text the answer may be a page that says: this is a TLS port.
-    fine = answered and (place.protocol is not Protocol.TCP and all(_is_success(line) for line in seen.outbound))
-    shown = _pair_of(external)
-
-    async def handshake(pair: PairFiles | None, host: str = "") -> Handshake:
-        client = _Client(external.server_name, external.protocol, host)
-        return await asyncio.to_thread(client.handshake, address, pair)
-
-    if external.tls is ExternalTls.MUTUAL and answered:
-        return replace(seen, without_certificate=await handshake(None, external.host))
-    if answered and (external.tls is not ExternalTls.DISABLE or fine):
-        return seen
-    seen = replace(seen, handshake=await handshake(shown))
-    if external.tls is ExternalTls.SIMPLE and _says_handshake_failure(seen):
-        with tempfile.TemporaryDirectory() as folder:
-            return replace(seen, with_foreign_certificate=await handshake(_foreign_pair(Path(folder))))
-    return seen
-
-
-def _is_success(line: Line) -> bool:
-    return str(line.get("status") or "").startswith(("2", "3"))
-
-
-def _says_handshake_failure(seen: Seen) -> bool:
-    texts = [str(line.get("tls_failure")) for line in seen.outbound]
-    return any("ALERT_HANDSHAKE_FAILURE" in text for text in [*texts, seen.handshake.error if seen.handshake else ""])
-
-
-def _pair_of(external: External) -> PairFiles | None:
-    if external.tls is not ExternalTls.MUTUAL:
-        return None
-    return PairFiles(Path(external.client_certificate), Path(external.private_key))
-
-
-def _own_certificate(external: External | None) -> Certificate | None:
-    if external is None or not external.client_certificate:
-        return None
-    try:
-        return parse_pem(Path(external.client_certificate).read_bytes())[0]
-    except (OSError, ValueError):
-        return None
-
-
-def _foreign_pair(folder: Path) -> PairFiles:
-    foreign = impostor("spiffe://nobody.invalid/explain", datetime.now(UTC))
-    files = PairFiles(folder / "chain.pem", folder / "key.pem")
-    files.chain.write_bytes(to_pem(foreign.chain))
-    files.key.write_bytes(foreign.key.pem().reveal())
-    return files
-
-
-@dataclass(frozen=True)
-class _Client:
-    """Makes a handshake as the sidecar would. With `host` a GET follows, where HTTP/1.1 is spoken inside.
-
-    The other side's certificate is looked at, not judged: the sidecar has done that.
-    """
-
-    server_name: str
-    protocol: Protocol
-    host: str = ""
-
-    def handshake(self, address: Address, pair: PairFiles | None) -> Handshake:
-        """What came of it. A refusal under TLS 1.3 comes after the handshake, so it is waited for."""
-        seen = Handshake()
-        try:
-            context = self._context(pair)
-            with (
-                socket.create_connection(address, timeout=_HANDSHAKE_SECONDS) as connection,
-                context.wrap_socket(connection, server_hostname=self.server_name) as wrapped,
-            ):
-                seen = Handshake(version=wrapped.version() or "", leaf=_leaf(wrapped))
-                if _closed(wrapped):
-                    return replace(seen, error="the connection was closed after the handshake")
-                return replace(seen, status=self._status(wrapped))
-        except TimeoutError:
-            return replace(seen, error="timed out")
-        except (OSError, ValueError) as error:
-            return replace(seen, error=str(error))
-
-    def _context(self, pair: PairFiles | None) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if self.protocol is not Protocol.TCP:
-            context.set_alpn_protocols(["h2" if self.protocol.is_http2 else "http/1.1"])
-        if pair is not None:
-            context.load_cert_chain(pair.chain, pair.key)
-        return context
-
-    def _status(self, connection: ssl.SSLSocket) -> int:
-        if not self.host or self.protocol is not Protocol.HTTP:
-            return 0
-        connection.settimeout(_HANDSHAKE_SECONDS)
-        connection.sendall(f"GET / HTTP/1.1\r\nHost: {self.host}\r\nConnection: close\r\n\r\n".encode())
-        head = connection.recv(64).split(b" ", 2)
-        return int(head[1]) if len(head) > 1 and head[1].isdigit() else 0
-
-
-def _closed(connection: ssl.SSLSocket) -> bool:
-    """Whether the other side ends the connection by itself, within a moment. Raises the alert that it sends."""
-    connection.settimeout(_SETTLE_SECONDS)
-    try:
-        return connection.recv(1) == b""
-    except TimeoutError:
-        return False
-
-
-def _leaf(connection: ssl.SSLSocket) -> Certificate | None:
-    der = connection.getpeercert(binary_form=True)
-    try:
-        return Certificate(der) if der else None
-    except ValueError:
-        return None

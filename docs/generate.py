@@ -1,4 +1,4 @@
-"""Writes the references from the code itself: commands, settings, errors. `make docs`; a test says when they are stale."""
+"""Writes the references from the code: commands, settings, errors. `make docs`; a test says when they are stale."""
 
 from __future__ import annotations
 
@@ -45,11 +45,17 @@ def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Co
 
 def mesh_file() -> str:
     schema = file.schema()
-    lines = ["# The mesh file", "", "Made by `make docs` from the model. `handsel config schema` gives it to editors.", ""]
+    lines = [
+        "# The mesh file",
+        "",
+        "Made by `make docs` from the model. `handsel config schema` gives it to editors.",
+        "",
+    ]
     for title, part in [("The file", schema), *schema["$defs"].items()]:
         if "properties" not in part:
             continue
-        lines += [f"## {title}", "", part.get("description", ""), "", "| key | kind | default | meaning |", "|---|---|---|---|"]
+        lines += [f"## {title}", "", part.get("description", ""), ""]
+        lines += ["| key | kind | default | meaning |", "|---|---|---|---|"]
         lines += [_row(key, value, schema) for key, value in part["properties"].items()]
         lines.append("")
     return "\n".join(lines)
@@ -79,7 +85,8 @@ def _kind(value: dict[str, Any], schema: dict[str, Any]) -> str:
 
 
 def error_codes() -> str:
-    lines = ["# Errors", "", "Made by `make docs` from the code.", "", "| code | name | who must act | exit | meaning |", "|---|---|---|---|---|"]
+    lines = ["# Errors", "", "Made by `make docs` from the code.", ""]
+    lines += ["| code | name | who must act | exit | meaning |", "|---|---|---|---|---|"]
     kinds = sorted(_subclasses(errors.HandselError), key=lambda kind: kind.code)
     lines += [
         f"| {kind.code} | {kind.__name__} | {kind.fault} | {kind.exit_code} | {(kind.__doc__ or '').splitlines()[0]} |"

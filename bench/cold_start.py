@@ -30,7 +30,7 @@ from harness import (
 )  # fmt: skip
 from report import Report, interleave, run
 
-ROUNDS = 7
+ROUNDS = 6
 _POLL_SECONDS = 0.002
 UP, PAIR, SINGLE = "handsel up", "static pair", "one static Envoy"
 
@@ -106,4 +106,4 @@ def _admin(material: Material, start: object) -> Path:
 
 if __name__ == "__main__":
     claim = "cold start to the first mutual TLS request ÷ that of Envoys handed static files; goal at most 3"
-    run(Report("cold_start", claim), bench, seconds=60)
+    run(Report("cold_start", claim), bench, seconds=45)

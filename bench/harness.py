@@ -77,6 +77,18 @@ def start(arguments: Sequence[str], log: Path, **variables: str) -> subprocess.P
         )  # fmt: skip
 
 
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C and the like wait until this is over: a teardown is never left half-way."""
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGALRM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@undisturbed()
 def end(processes: Iterable[subprocess.Popen[bytes]], how: signal.Signals = signal.SIGTERM) -> None:
     """Ask all of them to end, then wait; killed when they do not."""
     waited = [process for process in processes if process.poll() is None]
@@ -156,6 +168,7 @@ class Mesh:
         """The seconds of each step, as `up` tells them."""
         return {name: float(seconds) for name, seconds in re.findall(r"✓ (\S+) +([\d.]+) s", self._log.read_text())}
 
+    @undisturbed()
     def stop(self) -> None:
         end([self._process], signal.SIGINT)
         for record in self._records():

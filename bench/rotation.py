@@ -97,4 +97,4 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 if __name__ == "__main__":
     claim = "requests that fail while leaves rotate every 2 s under constant load; goal 0"
-    run(Report("rotation", claim), bench, seconds=30, options=_options)
+    run(Report("rotation", claim), bench, seconds=25, options=_options)

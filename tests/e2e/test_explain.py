@@ -352,15 +352,27 @@ def test_a_pasted_503_leads_to_the_edge(layer4: Explained) -> None:
     assert (done.returncode, json.loads(done.stdout)["code"]) == (0, "HS-E021")
 
 
-def test_a_program_that_stands_still_is_told_from_a_connection_that_does_not(layer7: Explained) -> None:
-    record = json.loads((layer7.running.state / "programs" / "emoji.pid").read_text())
+def test_a_program_that_stands_still_is_told_from_a_connection_that_does_not(either: Explained) -> None:
+    record = json.loads((either.running.state / "programs" / "emoji.pid").read_text())
     os.kill(record["pid"], signal.SIGSTOP)
     try:
-        code, answer = layer7.ask("web", "emoji")
+        code, answer = either.ask("web", "emoji")
     finally:
         os.kill(record["pid"], signal.SIGCONT)
     assert (code, answer["code"], answer["fault"]) == (1, "HS-E015", "operator")
     assert answer["what"] == "mutual TLS stands, but the program of emoji gave no answer in time"
+
+
+def test_a_sidecar_that_stands_still_is_no_program_that_does(either: Explained) -> None:
+    pid = either.running.workload("emoji")["envoy"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        code, answer = either.ask("web", "emoji")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (code, answer["state"]) == (1, "failed"), answer
+    assert answer["code"] == "HS-E015", json.dumps(answer)
+    assert "program" not in answer["what"]
 
 
 def test_unknown_names_and_nothing_running_have_their_own_exit_codes(layer7: Explained) -> None:

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +76,22 @@ def test_a_file_is_private_and_replaced_as_a_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_new_content_is_on_the_disk_before_it_takes_the_place_of_the_old(tmp_path, monkeypatch):
+    path = tmp_path / "key.pem"
+    write_file(path, b"old")
+    synced: list[bytes] = []
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        assert path.read_bytes() == b"old"
+        synced.append(Path(f"/proc/self/fd/{descriptor}").read_bytes())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    write_file(path, b"new")
+    assert synced == [b"new"]
+
+
 def test_what_a_crash_left_of_a_write_disturbs_nobody(tmp_path):
     path = tmp_path / "key.pem"
     write_file(path, b"old")
@@ -95,6 +112,7 @@ def test_a_write_that_fails_leaves_the_old_file():
 
 HOLDER = """
 import sys
+from pathlib import Path
 from pathlib import Path
 from handsel.store.adapters.files import hold_lock
 with hold_lock(Path(sys.argv[1]), "server"):

@@ -58,6 +58,14 @@ def test_a_missing_line_is_seen_even_when_the_rest_is_numbered_anew(texts, data)
 
 
 @given(entries, st.data())
+def test_a_line_with_another_number_is_seen(texts, data):
+    lines = _chain(texts)
+    index = data.draw(st.integers(0, len(lines) - 1))
+    moved = [(number + 1 if at >= index else number, *rest) for at, (number, *rest) in enumerate(lines)]
+    assert first_broken(moved) == index + 2
+
+
+@given(entries, st.data())
 def test_two_lines_that_changed_places_are_seen(texts, data):
     lines = _chain(texts)
     index = data.draw(st.integers(0, len(lines) - 2))

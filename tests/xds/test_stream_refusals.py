@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handsel.xds.stream import Rejected
+from handsel.xds.stream import Rejected, Request
 from tests.xds.conversation import TYPES, Conversation, version
 
 
@@ -107,6 +107,26 @@ def test_of_several_the_one_at_fault_goes_back_and_the_others_go_on():
     assert talk.stream.has(TYPES["listener"], "y", version("listener", "y1"))
 
 
+def test_what_was_cleared_of_suspicion_travels_with_the_others_again():
+    talk = _with_listeners("listener x1 y1")
+    talk.learns("listener x2 y2")
+    talk.refuses("listener")
+    talk.settles()  # each alone is taken
+    assert talk.stream.in_sync
+    talk.learns("listener x1 y1")
+    talk.settles()
+    assert talk.learns("listener x2 y2") == ["listener +x2 +y2"]
+
+
+def test_a_name_that_was_refused_and_is_asked_for_again_gets_a_definite_answer():
+    talk = Conversation("secret s1")
+    talk.asks("secret", "s")
+    assert talk.refuses("secret") == []
+    assert talk.asks("secret", "s") == ["secret -s"]
+    talk.acks("secret")
+    assert talk.learns("secret s2") == ["secret +s2"]
+
+
 def test_what_was_to_go_in_a_refused_response_goes_in_the_next():
     talk = _with_listeners("listener x1 y1")
     assert talk.learns("listener x2") == ["listener +x2 -y"]
@@ -142,8 +162,6 @@ def test_another_type_goes_on_while_one_is_refused():
 def test_a_refusal_of_an_older_response_counts_for_nothing():
     talk = _with_listeners("cluster a1", "listener x1")
     talk.learns("cluster a2", "listener x1")
-    from handsel.xds.stream import Request
-
     talk.stream.on_request(Request(TYPES["cluster"], "1", "too late"))
     assert talk.stream.rejections == []
     talk.acks("cluster")

@@ -32,7 +32,7 @@ def inspect(file: Path, output: str, *, short: bool) -> None:
     \b
     Examples:
       handsel cert inspect chain.pem
-      openssl s_client -connect shop.example:443 -showcerts </dev/null | handsel cert inspect --short
+      openssl s_client -connect shop:443 </dev/null | handsel cert inspect --short
     """
     now = datetime.now(UTC)
     report = _report(file, now)

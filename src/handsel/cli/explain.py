@@ -72,12 +72,12 @@ def _edge(words: tuple[str, ...], config: Path, state: Path | None, *, demo: boo
     from handsel.wiring.mesh_files import load_mesh
 
     caller, callee = words
-    mesh = load_mesh(common.demo_file() if demo else config)
     try:
+        mesh = load_mesh(common.demo_file() if demo else config)
         check_names(mesh, caller, callee)
-    except UsageError as error:
+    except (InvalidFile, UsageError) as error:
         if explain.text(" ".join(words))["ok"]:
-            error.next_step += "; a text is put into quotes"
+            error.next_step = "; ".join(filter(None, (error.next_step, "if it is a text, put it into quotes")))
         raise
     folder = common.state_of(state, str(mesh.trust_domain))
     status = call_agent(folder, "GET", "/v1/status")
@@ -171,7 +171,7 @@ def _print_text(explained: dict[str, Any]) -> None:
     print_title("•", "cyan", explained["code"], explained["name"])
     print_fields([
         ("cause", explained["cause"]),
-        ("this text", f"{explained['runtime'] or 'some runtime'}: {explained['meaning']}"),
+        ("this text", ": ".join(filter(None, (explained["runtime"], explained["meaning"])))),
         ("fault", _FAULTS[explained["fault"]]),
         ("versions", explained["versions"]),
         *(("or it is", each) for each in explained["also"]),

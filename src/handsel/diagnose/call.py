@@ -54,6 +54,10 @@ class Call:
         return self.external.tls if self.external else ExternalTls.MUTUAL
 
 
+TIMED_OUT = "timed out"
+"""The `error` of a handshake in which the other side stayed silent."""
+
+
 @dataclass(frozen=True)
 class Handshake:
     """A handshake of our own with the other side.
@@ -72,21 +76,28 @@ class Handshake:
         """Whether the other side speaks TLS at all: it finished the handshake, or ended it with an alert."""
         return bool(self.version) or "_ALERT_" in self.error
 
+    @property
+    def refused(self) -> bool:
+        """Whether the other side ended it, during the handshake or after it. Silence is no refusal."""
+        return self.speaks_tls and self.error not in ("", TIMED_OUT)
+
 
 @dataclass(frozen=True)
 class Seen:
     """What was seen of a call.
 
     `last` is when the log had it last, before anything was sent; `asked` what was sent just now (empty: nothing);
-    `accepted` whether the caller's sidecar took the connection. `outbound` and `inbound` are the lines of that one
-    connection at both ends. `attempt` is the caller's certificate at the callee's mesh port. The handshakes are with an
-    external: showing what the sidecar shows, nothing, and a certificate that nobody trusts.
+    `accepted` whether the caller's sidecar took the connection, `gave_up` whether our side ended it after waiting. `outbound`
+    and `inbound` are the lines of that one connection at both ends. `attempt` is the caller's certificate at the
+    callee's mesh port. The handshakes are with an external: showing what the sidecar shows, nothing, and a certificate
+    that nobody trusts.
     """
 
     last: str = ""
     asked: str = ""
     accepted: bool = True
     answered: bool = False
+    gave_up: bool = False
     outbound: tuple[Line, ...] = ()
     inbound: tuple[Line, ...] = ()
     attempt: Attempt | None = None

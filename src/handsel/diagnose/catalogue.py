@@ -276,7 +276,7 @@ ENTRIES: tuple[Entry, ...] = (
             "Under TLS 1.2 the client sees handshake_failure (HS-E011), from Java servers bad_certificate (HS-E010).",
             "Under TLS 1.3 the refusal comes late: a client that writes first may see only an end (HS-E012).",
         ),
-        "openssl s_client -connect {address} -servername {name} </dev/null | grep -A3 'Acceptable client'",
+        "openssl s_client -connect {address} -servername {name} </dev/null | grep -A3 'client certificate'",
         "Show a certificate: tls: {{mode: mutual, client_certificate: …, private_key: …}} in the mesh file.",
         "test_no_client_certificate",
     ),
@@ -713,7 +713,7 @@ ENTRIES: tuple[Entry, ...] = (
         ("A file that the mesh file names is not there yet.", "The mesh file was changed after the mesh was started."),
         "handsel status",
         "Put the missing file there; after a change of the mesh file, start the mesh anew.",
-        "test_sidecar_that_waits_for_a_file",
+        "test_a_call_that_the_running_mesh_does_not_know",
     ),
     Entry(
         "HS-E020",
@@ -758,7 +758,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
 )
 
-_BY_CODE = {entry.code: entry for entry in ENTRIES}
+BY_CODE = {entry.code: entry for entry in ENTRIES}
 
 # What gives a runtime away, in the order of asking: the later ones are parts of the earlier ones' texts.
 _RUNTIMES: dict[str, str] = {
@@ -772,11 +772,6 @@ _RUNTIMES: dict[str, str] = {
     "Go": r"x509: |tls: |http: |(dial|read|write) tcp|Get \"|an HTTPS server",
     "OpenSSL": r"SSL routines|system library:|verify error:num|SSL alert number",
 }
-
-
-def entry_of(code: str) -> Entry | None:
-    """The entry with this code, in either case."""
-    return _BY_CODE.get(code.upper())
 
 
 def find(text: str) -> list[Found]:
@@ -794,7 +789,7 @@ def runtime_of(text: str) -> str:
 
 def alert_of(text: str) -> str:
     """The name of the TLS alert that a text gives by its number, or an empty string."""
-    number = re.search(r"alert (?:number )?[(\[]?(\d{1,3})\b", text.lower())
+    number = re.search(r"alert(?: number)?[ (\[]{1,2}(\d{1,3})\b", text.lower())
     return ALERTS.get(int(number[1]), "") if number else ""
 
 

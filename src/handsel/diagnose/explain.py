@@ -59,7 +59,7 @@ def text(pasted: str) -> dict[str, Any]:
 
 def code(wanted: str) -> dict[str, Any] | None:
     """The explanation of a code of the catalogue or of `handsel.errors` (`kind: CodeExplanation`), None without one."""
-    entry = catalogue.entry_of(wanted)
+    entry = catalogue.BY_CODE.get(wanted.upper())
     if entry is not None:
         return {**_head("CodeExplanation"), **_entry(entry), "texts": _texts(entry)}
     error = _errors().get(wanted.upper())

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from handsel.diagnose import advice, catalogue, evidence
 from handsel.diagnose.call import Call, Handshake, Quote, Seen, State, Verdict
-from handsel.diagnose.catalogue import Entry, Found, Side
+from handsel.diagnose.catalogue import Found, Side
 from handsel.diagnose.evidence import Line, TlsSeen
 from handsel.diagnose.proof import Outcome
 from handsel.errors import Fault
@@ -37,20 +37,19 @@ def _service_up(call: Call, seen: Seen) -> Verdict | None:
     """Both proxies saw the same TLS 1.3 between the right two identities, and the program behind was reached."""
     outbound = next((line for line in seen.outbound if line.get("tls_version")), None)
     inbound = next((line for line in seen.inbound if _reached(line)), None)
-    if not seen.answered or outbound is None:
+    if not seen.answered or outbound is None or (seen.inbound and inbound is None):
         return None
-    if not call.callee_here:
-        tls: TlsSeen | None = evidence.join(outbound, _mirrored(outbound))
-    else:
-        tls = evidence.join(outbound, inbound) if inbound else None
-    if (
-        tls is None
-        or tls.version != "TLSv1.3"
-        or (tls.caller, tls.callee) != (call.caller_identity, call.callee_identity)
-    ):
+    tls = evidence.join(outbound, inbound or _mirrored(outbound))
+    if tls is None or tls.version != "TLSv1.3":
         return None
-    what = "" if call.callee_here else f"{call.callee} runs on another host: its log is not read, only {call.caller}'s"
+    if (tls.caller, tls.callee) != (call.caller_identity, call.callee_identity):
+        return None
+    what = "" if inbound else f"only {call.caller}'s log has it: that of {call.callee} {_missing_log(call)}"
     return Verdict(State.MUTUAL_TLS, what, tls=tls, quotes=_log_quotes(call, outbound, inbound))
+
+
+def _missing_log(call: Call) -> str:
+    return "has no such line" if call.callee_here else "is on another host"
 
 
 def _external_up(call: Call, seen: Seen) -> Verdict | None:
@@ -80,6 +79,8 @@ def _external_tls_up(call: Call, seen: Seen, line: Line) -> Verdict:
         what = "the mesh file says tls: {mode: simple}, so no client certificate is shown"
     elif without is None:
         what = f"whether {call.callee} insists on a certificate is in no log: ask without --no-request"
+    elif without.error:
+        what = f"whether {call.callee} insists on a certificate stays open: without one came {without.error}"
     return Verdict(State.ONE_WAY_TLS, what, tls=tls, quotes=quotes)
 
 
@@ -90,7 +91,7 @@ def _refusal(without: Handshake, line: Line) -> str:
     """
     if without.status in range(400, 500) and str(without.status) != str(line.get("status")):
         return f"answered {without.status}, and {line.get('status')} to ours"
-    return without.error
+    return without.error if without.refused else ""
 
 
 def _reached(line: Line) -> bool:
@@ -144,7 +145,10 @@ def _not_ready(call: Call, seen: Seen, now: datetime) -> Verdict:
 
 def _failed(call: Call, seen: Seen, now: datetime) -> Verdict:
     """The first of the reasons that tells; then what no line tells."""
-    rules = (_ended_identity, _no_sidecar, _no_program, _tls_behind_plaintext, _told, _missing_certificate, _hinted)
+    rules = (
+        _ended_identity, _no_sidecar, _no_program, _tls_behind_plaintext, _told, _missing_certificate, _hinted,
+        _contradicted,
+    )  # fmt: skip
     told = next((verdict for rule in rules if (verdict := rule(call, seen, now))), None)
     return told or _unanswered(call, seen)
 
@@ -211,6 +215,16 @@ def _hinted(call: Call, seen: Seen, now: datetime) -> Verdict | None:
     return None
 
 
+def _contradicted(call: Call, seen: Seen, _now: datetime) -> Verdict | None:
+    """An answer came, and yet it was no mutual TLS between these two: no proxy of ours should let that happen."""
+    if call.external is not None or not seen.answered or not seen.inbound:
+        return None
+    what = (
+        f"{call.callee} answered, but the two proxies do not agree on TLS 1.3 between {call.caller} and {call.callee}"
+    )
+    return _verdict("HS-E004", call, what, _last_lines(call, seen), fault=Fault.US)
+
+
 def _unanswered(call: Call, seen: Seen) -> Verdict:
     """Nobody said anything: the connection ended, or did not."""
     code, how = "HS-E015", "gave no answer in time"
@@ -247,17 +261,11 @@ def _fault(code: str, call: Call, *, ours: bool) -> Fault | None:
 def _verdict(
     code: str, call: Call, what: str, quotes: Sequence[Quote], *, fault: Fault | None = None, ours: bool = False
 ) -> Verdict:
-    entry = _entry(code)
+    entry = catalogue.BY_CODE[code]
     return Verdict(
         State.FAILED, what or entry.cause, entry, fault or entry.fault, quotes=tuple(quotes),
         check=advice.check(entry, call, ours=ours), fix=advice.fix(entry, call, ours=ours),
     )  # fmt: skip
-
-
-def _entry(code: str) -> Entry:
-    entry = catalogue.entry_of(code)
-    assert entry is not None  # noqa: S101  # every code here is in the catalogue, as the tests check
-    return entry
 
 
 # Evidence in words
@@ -283,9 +291,9 @@ _FLAGS = {"NC": "cluster_not_found", "UH": "no_healthy_upstream"}
 
 
 def _hung_up(seen: Seen) -> bool:
-    """Whether it was the other side that ended the connection."""
+    """Whether it was the other side that ended the connection, and not ours (flag DC on layer 7)."""
     last = seen.outbound[-1] if seen.outbound else {}
-    return bool(last) and "DC" not in str(last.get("flags")).split(",")
+    return bool(last) and not seen.gave_up and "DC" not in str(last.get("flags")).split(",")
 
 
 def _last_lines(call: Call, seen: Seen) -> list[Quote]:

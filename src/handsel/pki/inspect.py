@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,11 +23,16 @@ _BEGIN, _END, _DASHES = b"-----BEGIN ", b"-----END ", b"-----"
 _CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE")
 # Several certificates may have the name that another names as its issuer; so many are tried.
 _CANDIDATES = 8
-# RFC 5280, section 4.2.1.3, in the order of its bits.
-_KEY_USAGES = (
-    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
-    "key_cert_sign", "crl_sign",
-)  # fmt: skip
+# RFC 5280, section 4.2.1.3, in its words.
+_KEY_USAGES = {
+    "digital_signature": "digitalSignature",
+    "content_commitment": "nonRepudiation",
+    "key_encipherment": "keyEncipherment",
+    "data_encipherment": "dataEncipherment",
+    "key_agreement": "keyAgreement",
+    "key_cert_sign": "keyCertSign",
+    "crl_sign": "cRLSign",
+}
 _KEY_STORES = {b"\xfe\xed\xfe\xed": "a JKS key store", b"\xce\xce\xce\xce": "a JCEKS key store"}
 _PKCS12_VERSION = b"\x02\x01\x03"  # RFC 7292, section 4: version 3 comes first
 _PKCS7_OID = bytes.fromhex("06092a864886f70d0107")  # RFC 5652, section 14
@@ -251,9 +257,7 @@ def _too_short(kind: str, bits: int, least: int) -> str:
 
 def _signature(parsed: x509.Certificate) -> tuple[str, str]:
     """How it is signed, and what is wrong with that (RFC 9155: no MD5 and no SHA-1)."""
-    name = getattr(parsed.signature_algorithm_oid, "_name", "") or ""
-    if name in ("", "Unknown OID"):
-        name = parsed.signature_algorithm_oid.dotted_string
+    name = _name_of(parsed.signature_algorithm_oid)
     try:
         digest = parsed.signature_hash_algorithm
     except UnsupportedAlgorithm:
@@ -287,22 +291,18 @@ def _names(parsed: x509.Certificate) -> Iterator[str]:
 
 
 def _usages(parsed: x509.Certificate) -> Iterator[str]:
-    """Key usages and extended key usages, as OpenSSL writes them."""
-    extensions = parsed.extensions
-    try:
-        usage = extensions.get_extension_for_class(x509.KeyUsage).value
-        for name in _KEY_USAGES:
-            if getattr(usage, name):
-                first, *rest = name.split("_")
-                yield first + "".join("CRL" if word == "crl" else word.capitalize() for word in rest)
-    except x509.ExtensionNotFound:
-        pass
-    try:
-        for oid in extensions.get_extension_for_class(x509.ExtendedKeyUsage).value:
-            name = getattr(oid, "_name", "") or ""
-            yield name if name not in ("", "Unknown OID") else oid.dotted_string
-    except x509.ExtensionNotFound:
-        pass
+    """Key usages, then extended ones by the names that OpenSSL has for them."""
+    with contextlib.suppress(x509.ExtensionNotFound):
+        usage = parsed.extensions.get_extension_for_class(x509.KeyUsage).value
+        yield from (word for name, word in _KEY_USAGES.items() if getattr(usage, name))
+    with contextlib.suppress(x509.ExtensionNotFound):
+        yield from map(_name_of, parsed.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+
+
+def _name_of(oid: x509.ObjectIdentifier) -> str:
+    """The name that `cryptography` has for it, else its digits."""
+    name = getattr(oid, "_name", "Unknown OID")
+    return oid.dotted_string if name == "Unknown OID" else str(name)
 
 
 # How they hang together

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from handsel.documents import yaml
 from handsel.documents.yaml import Document
 from handsel.errors import FileFault, InvalidFile
-from handsel.mesh.istio import read as istio
 from handsel.model import file as mesh_file
+from handsel.model.file import Included
 from handsel.model.graph import Mesh
 
 _MAXIMUM_INCLUDED_BYTES = 16 << 20
@@ -28,8 +29,16 @@ def load_mesh(path: Path) -> Mesh:
         folder=str(folder),
         absolute=absolute,
         include=_IncludedFiles(path.parent),
-        read_resources=lambda documents: istio.read(documents, absolute),
+        read_resources=lambda documents: _read_istio(documents, absolute),
     )
+
+
+def _read_istio(documents: Sequence[Document], absolute: Callable[[str], str]) -> Included:
+    if not documents:
+        return Included()
+    from handsel.mesh.istio.read import read  # noqa: PLC0415  # a tenth of a second that most meshes do not need
+
+    return read(documents, absolute)
 
 
 def settings_of(path: Path) -> list[tuple[str, str, str]]:

@@ -223,7 +223,8 @@ def _check_ready(agent: Agent, members: Iterable[str]) -> None:
 def _check_written_ports(mesh: Mesh) -> None:
     """A port that a person wrote must be free, or they must be told which it is and who has it."""
     for service in mesh.services.values():
-        if service.port and not ports.is_free(service.port):
+        # Without a command the program is somebody else's to start, and may well run already.
+        if service.command and service.port and not ports.is_free(service.port):
             who = ports.holder(service.port)
             raise PortInUse(
                 f"{service.origin}: port {service.port} of {service.name} is in use" + (f" by {who}" if who else ""),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,10 @@ from handsel.envoy.adapters import admin
 from handsel.errors import ProtocolError
 from handsel.model.graph import External, Protocol
 
-_LINE_SECONDS = 2.0
+_ADMIN_SECONDS = 2.0
+_LINE_SECONDS = 4.0
+# Whoever hangs up does it at once; a sidecar waits two seconds for another one, and a probe three for an answer.
+_GAVE_UP_SECONDS = 1.8
 # A call to the outside may take five seconds to connect (see `mesh/translate.py`), and then it must not be refused.
 _CONNECT_SECONDS = 6.0
 _SETTLE_SECONDS = 1.0
@@ -66,8 +70,9 @@ async def examine(call: Call, place: Place, *, ask: bool) -> Seen:
 async def inbound_address(admin_socket: Path) -> Address | None:
     """Where a proxy's mesh port is, from its own configuration; None when it does not answer."""
     try:
-        dump: dict[str, Any] = json.loads(await admin.get(admin_socket, "/config_dump?resource=dynamic_listeners"))
-    except (OSError, ProtocolError, ValueError):
+        async with asyncio.timeout(_ADMIN_SECONDS):
+            dump: dict[str, Any] = json.loads(await admin.get(admin_socket, "/config_dump?resource=dynamic_listeners"))
+    except (OSError, ProtocolError, ValueError):  # TimeoutError is an OSError
         return None
     listeners = [config.get("active_state", {}).get("listener", {}) for config in dump.get("configs", [])]
     for listener in listeners:
@@ -84,12 +89,14 @@ async def _ask(call: Call, place: Place, entry: Address) -> Seen:
     outbound_log = LogTail(place.caller_log)
     inbound_log = LogTail(place.callee_log) if place.callee_log else None
     path = f"/?handsel.explain={_nonce()}" if call.external else f"/handsel.Explain/{_nonce()}"
+    started = time.monotonic()
     if place.protocol is Protocol.TCP:
         answer, asked = await _hold(entry, outbound_log), "a connection"
     elif place.protocol.is_http2:
         answer, asked = await asyncio.to_thread(probe.request_http2, entry, path, _authority(call)), f"POST {path}"
     else:
         answer, asked = await asyncio.to_thread(probe.request_http1, entry, path, _authority(call)), f"GET {path}"
+    gave_up = not answer.received and time.monotonic() - started >= _GAVE_UP_SECONDS
     if not answer.client:
         return Seen(asked=asked, accepted=False)
     outbound = await outbound_log.find(lambda lines: _whole(_of_client(lines, answer.client)), _LINE_SECONDS)
@@ -99,7 +106,9 @@ async def _ask(call: Call, place: Place, entry: Address) -> Seen:
     if inbound_log is not None and local:
         found = await inbound_log.find(lambda lines: _whole(_of_peer(lines, local, path)), _LINE_SECONDS)
         inbound = found or _of_peer(inbound_log.lines(), local, path)
-    return Seen(asked=asked, answered=answer.received, outbound=tuple(lines), inbound=tuple(inbound))
+    return Seen(
+        asked=asked, answered=answer.received, gave_up=gave_up, outbound=tuple(lines), inbound=tuple(inbound)
+    )  # fmt: skip
 
 
 def _nonce() -> str:

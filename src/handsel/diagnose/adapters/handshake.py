@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from handsel.diagnose.adapters.probe import PairFiles
-from handsel.diagnose.call import Handshake, Seen
+from handsel.diagnose.call import TIMED_OUT, Handshake, Seen
 from handsel.diagnose.foreign import impostor
 from handsel.diagnose.verdict import answered_upstream
 from handsel.model.graph import External, ExternalTls, Protocol
@@ -104,7 +104,7 @@ class _Client:
                     return replace(seen, error="the connection was closed after the handshake")
                 return replace(seen, status=self._status(wrapped))
         except TimeoutError:
-            return replace(seen, error="timed out")
+            return replace(seen, error=TIMED_OUT)
         except (OSError, ValueError) as error:
             return replace(seen, error=str(error))
 

@@ -123,6 +123,7 @@ def test_ctrl_c_leaves_nothing_behind() -> None:
         assert processes_of(running.folder)
         assert running.up.stop() == 0
         assert processes_of(running.folder) == []
+        assert not settings.runtime_folder(running.state).exists()
         assert "Traceback" not in running.up.output()
 
 

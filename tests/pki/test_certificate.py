@@ -110,6 +110,8 @@ def test_what_was_taken_can_be_read(der):
         return
     assert certificate.der == der
     assert isinstance(certificate.subject + certificate.issuer + certificate.serial + certificate.pin, str)
+    assert certificate.not_before.tzinfo is certificate.not_after.tzinfo
+    assert isinstance(certificate.dns_names + certificate.ip_names, list)
     assert certificate.is_ca in (True, False)
     assert certificate.spiffe_id is None or str(certificate.spiffe_id) in certificate.uri_names
 

@@ -87,10 +87,10 @@ class Seen:
     """What was seen of a call.
 
     `last` is when the log had it last, before anything was sent; `asked` what was sent just now (empty: nothing);
-    `accepted` whether the caller's sidecar took the connection, `gave_up` whether our side ended it after waiting. `outbound`
-    and `inbound` are the lines of that one connection at both ends. `attempt` is the caller's certificate at the
-    callee's mesh port. The handshakes are with an external: showing what the sidecar shows, nothing, and a certificate
-    that nobody trusts.
+    `accepted` whether the caller's sidecar took the connection, `gave_up` whether our side ended it after waiting.
+    `outbound` and `inbound` are the lines of that one connection at both ends. `attempt` is the caller's certificate
+    at the callee's mesh port. The handshakes are with an external: showing what the sidecar shows, nothing, and a
+    certificate that nobody trusts.
     """
 
     last: str = ""

@@ -65,7 +65,8 @@ def inbound_line(lines: Iterable[Line], peer: str, path: str = "") -> Line | Non
     for line in lines:
         if line.get("peer") != peer:
             continue
-        if line.get("event") == "inbound_connected" and line.get("tls_version"):
+        # Only this type says that the program was reached: the end of a connection is logged for refused ones too.
+        if line.get("event") == "inbound_connected" and line.get("type") == "TcpUpstreamConnected":
             return line
         if line.get("event") == "inbound_request" and line.get("path") == path:
             return line

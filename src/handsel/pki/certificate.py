@@ -30,9 +30,9 @@ class Certificate:
     der: bytes
 
     def __post_init__(self) -> None:
-        # `cryptography` reads the key and the extensions late; here is the place to find out that they are malformed.
+        # `cryptography` reads these late; here is the place to find out that they are malformed.
         try:
-            _ = self.parsed.extensions, self.public_key_der
+            _ = self.parsed.extensions, self.parsed.subject, self.parsed.issuer, self.public_key_der
         except UNREADABLE as error:
             raise ValueError(f"the certificate is malformed: {error}") from error
 

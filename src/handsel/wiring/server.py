@@ -131,7 +131,14 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(door.stop() for door in self._doors))
+        if self.opened:
+            self.admin_socket.unlink(missing_ok=True)
         self._held.close()
+
+    @property
+    def opened(self) -> bool:
+        """Whether the doors were opened: before that, the state may be another server's."""
+        return bool(self._doors)
 
     @property
     def url(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -99,6 +100,9 @@ async def _everything(
     finally:
         record.unlink(missing_ok=True)
         await server.stop()
+        if server.opened:
+            # Every Envoy has ended, and the folder was ours: nobody needs a socket any more.
+            shutil.rmtree(runtime, ignore_errors=True)
 
 
 @contextlib.asynccontextmanager

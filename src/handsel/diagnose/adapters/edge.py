@@ -24,7 +24,7 @@ from handsel.errors import ProtocolError
 from handsel.model.graph import External, Protocol
 
 _ADMIN_SECONDS = 2.0
-_LINE_SECONDS = 4.0
+_LINE_SECONDS = 2.5
 # Whoever hangs up does it at once; a sidecar waits two seconds for another one, and a probe three for an answer.
 _GAVE_UP_SECONDS = 1.8
 # A call to the outside may take five seconds to connect (see `mesh/translate.py`), and then it must not be refused.

@@ -20,11 +20,13 @@ def _listening() -> socket.socket:
 
 def test_a_port_is_given_once_and_can_be_bound():
     free = ports.chooser(set())
-    given = [free() for _ in range(20)]
-    assert len(set(given)) == 20
-    for port in given:
+    given = []
+    for _ in range(20):
+        given.append(free())
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Envoy binds it
+            probe.bind(("127.0.0.1", given[-1]))
+    assert len(set(given)) == 20
 
 
 def test_a_port_that_somebody_listens_on_is_not_free():

@@ -113,6 +113,14 @@ def test_a_key_that_others_can_read_is_refused(folder: Path) -> None:
     assert f"{key} can be read by others" in result.stderr
 
 
+def test_a_lost_authority_is_not_silently_made_anew(folder: Path) -> None:
+    _up(folder, MESH, "--once")
+    (folder / "s" / "server" / "authority" / "issuing.crt").unlink()
+    result = _up(folder, MESH)
+    assert result.returncode == 1
+    assert "issuing.crt is gone, and certificates were issued with it" in result.stderr
+
+
 def test_another_trust_domain_on_the_same_state_is_refused(folder: Path) -> None:
     _up(folder, MESH, "--once")
     result = _up(folder, MESH.replace("bad.internal", "other.internal"))

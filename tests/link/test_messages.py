@@ -35,7 +35,8 @@ reports = st.builds(
     callee_ports=st.dictionaries(text, ports, max_size=3), access_log=text, certificate_serial=text,
     certificate_not_after=moments, in_sync=st.booleans(), rejections=st.lists(rejections, max_size=2).map(tuple),
 )  # fmt: skip
-assigned = st.builds(m.AssignedWorkload, text, identities, ports, names, spans)
+services = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
+assigned = st.builds(m.AssignedWorkload, services, identities, ports, names, spans)
 published = st.builds(m.PublishedResource, text, text, text, body, names)
 
 MESSAGES = {
@@ -137,3 +138,10 @@ def test_equal_resources_have_equal_bytes(resources):
 def test_resources_do_not_print_their_bodies():
     resource = m.PublishedResource("type", "name", "1", b"a body that may be large")
     assert "large" not in repr(resource)
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "", "/etc", "A"])
+def test_a_service_that_could_leave_its_folder_is_refused(name):
+    workload = m.AssignedWorkload(name, TRUST_DOMAIN.workload("default", "web"), 0, ())
+    with pytest.raises(ProtocolError, match="no service's name"):
+        m.Assignment.decode(m.Assignment((workload,)).encode())

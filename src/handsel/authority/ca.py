@@ -48,7 +48,7 @@ def prepare(approval: Approval, issuer: Issuer, *, serial: int, now: datetime, b
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(approval.public_key), critical=False)
         .add_extension(_authority_key_identifier(issuer.certificate), critical=False)
     )
-    return Draft(builder, approval.identity, f"{serial:x}", not_before, not_after, approval.requested_by)
+    return Draft(builder, approval.identity, f"{serial:x}", now, not_before, not_after, approval.requested_by)
 
 
 def sign(checked: CheckedDraft, issuer: Issuer) -> Certificate:

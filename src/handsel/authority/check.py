@@ -18,7 +18,7 @@ def check(draft: Draft, issuer: Issuer, domain: Domain) -> CheckedDraft:
         raise Refused(f"{draft.identity} is never issued")
     if draft.not_after > issuer.certificate.not_after:
         raise Refused("a leaf must not outlive its issuer")
-    if draft.not_after - draft.not_before < _SHORTEST:
+    if draft.not_after - draft.made < _SHORTEST:
         raise Refused("the issuing CA has ended, or ends within a second: renew it first")
     if draft.not_after - draft.not_before > domain.lifetimes.agent + domain.lifetimes.backdate:
         raise Refused(f"a leaf lives at most {domain.lifetimes.agent}")

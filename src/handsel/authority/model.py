@@ -50,11 +50,12 @@ class Approval:
 
 @dataclass(frozen=True)
 class Draft:
-    """What is about to be signed, before anybody has checked it."""
+    """What is about to be signed, before anybody has checked it. `made` is now; `not_before` lies a little before."""
 
     builder: x509.CertificateBuilder
     identity: SpiffeId
     serial: str
+    made: datetime
     not_before: datetime
     not_after: datetime
     requested_by: str

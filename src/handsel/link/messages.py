@@ -6,6 +6,7 @@ know, so that server N works with agents N and N-1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,8 @@ VERSION_HEADER = "handsel-link-version"
 PREFIX = "/agent/v1"
 MAXIMUM_BODY = 1 << 20
 """Bytes of one unary body. A thousand certificate requests fit; more come in several batches."""
+
+_SERVICE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 _M = TypeVar("_M", bound=Message)
 _V = TypeVar("_V")
@@ -333,6 +336,9 @@ def _decode_workload(message: wire.WorkloadReport) -> WorkloadReport:
 
 
 def _decode_assigned(message: wire.Assignment.Workload) -> AssignedWorkload:
+    # It becomes the name of a folder.
+    if not _SERVICE.fullmatch(message.service):
+        raise ValueError(f"{message.service!r} is no service's name")
     return AssignedWorkload(
         service=message.service,
         identity=SpiffeId.parse(message.identity),

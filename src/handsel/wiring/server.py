@@ -34,7 +34,7 @@ from handsel.mesh.adapters.publications import Publications
 from handsel.mesh.adapters.tables import PlacesReported, load_places
 from handsel.mesh.adapters.watch_http import Watches
 from handsel.mesh.stages import Stage, show
-from handsel.model.graph import Mesh
+from handsel.model.graph import Mesh, is_address
 from handsel.pki import csr
 from handsel.pki.certificate import Certificate, to_pem
 from handsel.pki.keys import PrivateKey
@@ -47,6 +47,7 @@ from handsel.wiring.server_status import describe, measure
 
 _log = structlog.get_logger("handsel.server")
 JSON = "application/json"
+_SHORTEST_TICKET, _LONGEST_TICKET = timedelta(seconds=1), timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ class Server:
             make_folder(folder)
         self._held.enter_context(hold_lock(self.folder.lock, "server"))
         self.keys = KeyFolder(self.folder.authority)
-        self.issuer, self.made_authority = self.keys.open(self.mesh.trust_domain, now=_now())
+        self.issuer, self.made_authority = self.keys.open(
+            self.mesh.trust_domain, now=_now(), may_make=not self.folder.database.exists()
+        )
         self.store = SqliteStore(
             self.folder.database,
             {**authority_tables.APPLIERS, **publication_tables.APPLIERS, **mesh_tables.APPLIERS},
@@ -161,6 +164,8 @@ class Server:
             raise UsageError(
                 f"there is no service {unknown[0]!r} in the mesh", next_step=f"known: {', '.join(self.mesh.members)}"
             )
+        if not _SHORTEST_TICKET <= lifetime <= _LONGEST_TICKET:
+            raise UsageError("a ticket can be used for at least a second and at most 30 days")
         secret = Secret(secrets.token_bytes(SECRET_BYTES))
         outcome = authority.make_ticket(services, lifetime, secret, ticket_id=secrets.token_hex(8), now=_now())
         await self.store.commit(outcome.writes)
@@ -232,7 +237,7 @@ class Server:
     async def _certify_own(self) -> None:
         """A new certificate for the door. Agents that still saw the old one may finish joining."""
         key = PrivateKey.generate()
-        names, addresses = (("localhost",), (self._host,)) if _is_address(self._host) else ((self._host,), ())
+        names, addresses = (("localhost",), (self._host,)) if is_address(self._host) else ((self._host,), ())
         intent = authority.certify_server(
             csr.build(key, self.mesh.trust_domain.server), names, addresses, domain=self.domain(),
             issuer=self.issuer, now=_now(),
@@ -317,10 +322,6 @@ async def _ok(_request: Request) -> Response:
 
 def _log_bug(error: Exception) -> None:
     _log.error("a handler failed", exc_info=error)
-
-
-def _is_address(host: str) -> bool:
-    return all(part.isdecimal() for part in host.split(".")) or ":" in host
 
 
 def _now() -> datetime:

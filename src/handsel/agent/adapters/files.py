@@ -12,7 +12,7 @@ from handsel.agent.layout import Layout, WorkloadLayout
 from handsel.agent.model import Enrolment, Holdings, KeyPair, Ports, Workload
 from handsel.errors import ProtocolError, StateError
 from handsel.link.messages import AssignedWorkload, Assignment, Resources
-from handsel.pki.certificate import parse_pem, to_pem
+from handsel.pki.certificate import Certificate, parse_pem, to_pem
 from handsel.pki.keys import PrivateKey
 from handsel.pki.names import TrustDomain
 from handsel.store.adapters.files import hold_lock, make_folder, write_file
@@ -68,7 +68,7 @@ class AgentFolder:
 
     def load(self) -> Holdings:
         """Everything that was held when the last agent ended. What cannot be read is asked for again."""
-        holdings = Holdings(parse_pem(self.layout.roots.read_bytes()))
+        holdings = Holdings(self._roots())
         whole = True
         for folder in sorted(self.layout.workloads.iterdir()):
             workload = self._load_workload(self.layout.of(folder.name))
@@ -81,6 +81,15 @@ class AgentFolder:
         except (OSError, ValueError, KeyError, TypeError):
             sequence = 0
         return Holdings(holdings.roots, holdings.workloads, sequence if whole else 0)
+
+    def _roots(self) -> tuple[Certificate, ...]:
+        try:
+            return parse_pem(self.layout.roots.read_bytes())
+        except (OSError, ValueError) as error:
+            raise StateError(
+                f"the roots in {self.layout.roots} cannot be read: {error}",
+                next_step=f"remove {self.layout.enrolment} and join again with a new ticket",
+            ) from error
 
     def save(self, before: Holdings, after: Holdings) -> None:
         """Write what has changed, the sequence last. Raises `StateError`."""

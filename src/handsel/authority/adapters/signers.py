@@ -23,9 +23,17 @@ class KeyFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def open(self, trust_domain: TrustDomain, *, now: datetime) -> tuple[Issuer, bool]:
-        """The issuing CA, and whether it was made just now. Raises `StateError`."""
+    def open(self, trust_domain: TrustDomain, *, now: datetime, may_make: bool = True) -> tuple[Issuer, bool]:
+        """The issuing CA, and whether it was made just now. Raises `StateError`.
+
+        `may_make` False: this authority has been used, so what is missing was lost, and a new one would be a surprise.
+        """
         made = not (self._folder / f"{_ISSUING}.crt").exists()
+        if made and not may_make:
+            raise StateError(
+                f"{self._folder / _ISSUING}.crt is gone, and certificates were issued with it",
+                next_step="put it back; or move the whole state folder away, and let every host join again",
+            )
         if made:
             self._make(trust_domain, now)
         return self._load(trust_domain), made

@@ -30,11 +30,12 @@ class ProcessRecord:
     def of(cls, pid: int) -> ProcessRecord | None:
         """The record of a process that runs now, or None."""
         try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            # A program's name, in brackets, may be any bytes.
+            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         except OSError:
             return None
         # A zombie is a process that has ended.
-        return None if fields[0] == "Z" else cls(pid, int(fields[19]))
+        return None if fields[0] == b"Z" else cls(pid, int(fields[19]))
 
     @property
     def runs(self) -> bool:

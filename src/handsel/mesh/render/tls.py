@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from handsel.mesh.ir import PeerHosts, PeerIds, TlsIntent
+from handsel.model.graph import is_address
 
 _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
 
@@ -54,7 +55,7 @@ def _common(intent: TlsIntent) -> dict[str, Any]:
 def _names(peer: PeerIds | PeerHosts) -> list[dict[str, Any]]:
     if isinstance(peer, PeerIds):
         return [{"sanType": "URI", "matcher": {"exact": str(identity)}} for identity in peer.allowed]
-    return [{"sanType": "DNS", "matcher": {"exact": name}} for name in peer.names]
+    return [{"sanType": "IP_ADDRESS" if is_address(name) else "DNS", "matcher": {"exact": name}} for name in peer.names]
 
 
 def _secret(name: str) -> dict[str, Any]:

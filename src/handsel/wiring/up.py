@@ -87,7 +87,7 @@ async def _everything(
         with progress.step("authority") as step:
             await server.start()
             made = "made" if server.made_authority else "found"
-            step.say(f"{made}: root and issuing CA, ECDSA P-256, trust domain {mesh.trust_domain}")
+            step.say(f"{made}: root and issuing CA, P-256; {mesh.trust_domain}")
         for moved in server.moved:
             progress.warn(moved)
         async with _agent(server, state, runtime, envoy, progress) as agent:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -318,3 +319,17 @@ def test_access_logs_of_both_sides_join_by_address() -> None:
             lambda: [x for x in access_log(running.state, "emoji") if x["peer"] == line["upstream_local"]]
         )
         assert inbound[0]["peer_uri"] == "spiffe://life.internal/ns/default/sa/web"
+
+
+def test_a_port_that_the_proxy_cannot_bind_is_chosen_anew_and_reported() -> None:
+    with mesh(WEB_AND_EMOJI) as running:
+        before = running.workload("emoji")["ports"]
+        running.up.stop()
+        with socket.create_server(("127.0.0.1", before["mesh"])):
+            running.up = Handsel(running.folder, "up2", "up", "-f", "handsel.yaml", "--state", "s")
+            running.up.wait_for("stop: Ctrl-C")
+            after = running.workload("emoji")["ports"]
+            assert after["mesh"] != before["mesh"]
+            assert {**after, "mesh": 0} == {**before, "mesh": 0}
+            # The caller has learnt of it.
+            assert wait_for(lambda: fetch(running.url("web", "emoji"))[0] == 200)

@@ -15,7 +15,13 @@ from handsel.errors import UsageError
 
 @click.group()
 def command() -> None:
-    """The agent of this host, and the hosts that have joined."""
+    """The agent of this host, and the hosts that have joined.
+
+    \b
+    Examples:
+      handsel agent ticket --state /var/lib/handsel --services web
+      handsel agent run --state /var/lib/handsel --ticket hs1.…
+    """
 
 
 @command.command()

@@ -17,7 +17,13 @@ from handsel.errors import UsageError
 
 @click.group()
 def command() -> None:
-    """Certificates, as files."""
+    """Certificates, as files.
+
+    \b
+    Examples:
+      handsel cert inspect server.crt
+      openssl s_client -connect HOST:443 -showcerts </dev/null | handsel cert inspect
+    """
 
 
 @command.command()

@@ -12,7 +12,13 @@ from handsel.cli import common
 
 @click.group()
 def command() -> None:
-    """Settings and the mesh file, as they are understood."""
+    """Settings and the mesh file, as they are understood.
+
+    \b
+    Examples:
+      handsel config view
+      handsel config schema > handsel.schema.json
+    """
 
 
 @command.command()

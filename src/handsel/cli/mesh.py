@@ -14,7 +14,13 @@ from handsel.errors import UsageError
 
 @click.group()
 def command() -> None:
-    """The mesh as it is compiled."""
+    """The mesh as it is compiled.
+
+    \b
+    Examples:
+      handsel mesh config --stage model
+      handsel mesh config --stage xds --service web
+    """
 
 
 @command.command("config")

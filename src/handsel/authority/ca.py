@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from handsel.authority.model import Approval, CheckedDraft, Draft, Issuer
+from handsel.authority.model import Approval, CheckedDraft, Draft, Issuer, Leaf
+from handsel.model.authority import Profile
 from handsel.pki.certificate import Certificate
 from handsel.pki.keys import PrivateKey
 from handsel.pki.names import TrustDomain
@@ -18,49 +17,50 @@ ROOT_LIFETIME = timedelta(days=3650)
 ISSUING_LIFETIME = timedelta(days=365)
 
 
-def prepare(approval: Approval, issuer: Issuer, *, serial: int, now: datetime, backdate: timedelta) -> Draft:
-    """A draft of a leaf. It never outlives its issuer.
+def prepare(approval: Approval, issuer: Issuer, *, serial: int, now: datetime) -> Draft:
+    """A draft of a leaf. It never outlives its chain.
 
     `serial` must be random, positive and at most 159 bits (RFC 5280, 4.1.2.2).
     """
+    profile = approval.profile
     # Never more than a tenth of life: else half of it, from where it is renewed, would be over at once.
-    not_before = max(now - min(backdate, approval.lifetime / 10), issuer.certificate.not_before)
-    not_after = min(now + approval.lifetime, issuer.certificate.not_after)
-    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(str(approval.identity))]
-    names += [x509.DNSName(name) for name in approval.dns_names]
-    names += [x509.IPAddress(ipaddress.ip_address(name)) for name in approval.ip_names]
+    not_before = max(now - min(profile.backdate, approval.lifetime / 10), issuer.certificate.not_before)
+    not_after = min(now + approval.lifetime, issuer.not_after)
+    common_name = approval.names.dns[0] if profile.common_name and approval.names.dns else None
+    subject = _subject(common_name)
     builder = (
         x509.CertificateBuilder()
-        # An empty subject makes the SAN critical (RFC 5280, 4.2.1.6): the SPIFFE ID is the only name.
-        .subject_name(x509.Name([]))
+        .subject_name(subject)
         .issuer_name(issuer.certificate.parsed.subject)
         .public_key(approval.public_key)
         .serial_number(serial)
         .not_valid_before(not_before)
         .not_valid_after(not_after)
-        .add_extension(x509.SubjectAlternativeName(names), critical=True)
+        # Critical when the subject is empty (RFC 5280, 4.2.1.6): then these are the only names.
+        .add_extension(x509.SubjectAlternativeName(approval.names.general()), critical=not subject.rdns)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
-        # Every workload is client and server at once.
-        .add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
-        )
+        .add_extension(x509.ExtendedKeyUsage(_extended_usages(profile)), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(approval.public_key), critical=False)
         .add_extension(_authority_key_identifier(issuer.certificate), critical=False)
     )
-    return Draft(builder, approval.identity, f"{serial:x}", now, not_before, not_after, approval.requested_by)
+    return Draft(
+        builder, issuer, approval.names, approval.identity, profile, approval.public_key, f"{serial:x}", now,
+        not_before, not_after, approval.requested_by,
+    )  # fmt: skip
 
 
-def sign(checked: CheckedDraft, issuer: Issuer) -> Certificate:
-    """Sign a checked draft with the issuer's key."""
-    return Certificate.of(checked.draft.builder.sign(issuer.key.handle, hashes.SHA256()))
+def sign(checked: CheckedDraft) -> Leaf:
+    """Sign a checked draft with its issuer's key."""
+    issuer = checked.draft.issuer
+    return Leaf(Certificate.of(checked.draft.builder.sign(issuer.key.handle, issuer.key.digest)), issuer)
 
 
 def make_root(trust_domain: TrustDomain, key: PrivateKey, *, serial: int, now: datetime) -> Certificate:
     """A self-signed root for a trust domain."""
     name = _ca_name(f"{trust_domain} root")
     builder = _ca_builder(trust_domain, name, name, key, serial, now, now + ROOT_LIFETIME, path_length=1)
-    return Certificate.of(builder.sign(key.handle, hashes.SHA256()))
+    return Certificate.of(builder.sign(key.handle, key.digest))
 
 
 def make_issuing(
@@ -71,7 +71,7 @@ def make_issuing(
     name = _ca_name(f"{trust_domain} issuing CA")
     builder = _ca_builder(trust_domain, name, root.parsed.subject, key, serial, now, not_after, path_length=0)
     return Certificate.of(
-        builder.add_extension(_authority_key_identifier(root), critical=False).sign(root_key.handle, hashes.SHA256())
+        builder.add_extension(_authority_key_identifier(root), critical=False).sign(root_key.handle, root_key.digest)
     )
 
 
@@ -102,6 +102,25 @@ def _ca_builder(
         .add_extension(_key_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.handle.public_key()), critical=False)
     )
+
+
+_EXTENDED_USAGES = {
+    "server_auth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "client_auth": ExtendedKeyUsageOID.CLIENT_AUTH,
+    "code_signing": ExtendedKeyUsageOID.CODE_SIGNING,
+    "email_protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+}
+
+
+def _extended_usages(profile: Profile) -> list[ObjectIdentifier]:
+    return [_EXTENDED_USAGES.get(name) or ObjectIdentifier(name) for name in profile.extended_usages]
+
+
+def _subject(common_name: str | None) -> x509.Name:
+    # RFC 5280, upper bound of a common name: 64 characters. A longer name stands among the alternative names only.
+    if common_name is None or len(common_name) > 64:
+        return x509.Name([])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
 def _ca_name(common_name: str) -> x509.Name:

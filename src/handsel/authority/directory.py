@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from handsel.authority.model import CheckedDraft, Host, Ticket
 from handsel.pki.certificate import Certificate
+from handsel.pki.keys import pin, public_der
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,14 @@ class HostJoined:
 
 @dataclass(frozen=True)
 class Intended:
-    """This is about to be signed. Durable before the key is used."""
+    """This is about to be signed. Durable before the key is used. `key_pin` is the SHA-256 of its public key."""
 
     serial: str
     identity: str
+    names: tuple[str, ...]
+    issuer: str
+    profile: str
+    key_pin: str
     not_before: datetime
     not_after: datetime
     requested_by: str
@@ -46,7 +51,8 @@ class Issued:
     """This was signed. Durable before it is handed out."""
 
     serial: str
-    der: bytes
+    der: bytes = field(repr=False)
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,11 @@ class Abandoned:
 
 def intended(checked: CheckedDraft) -> Intended:
     draft = checked.draft
-    return Intended(draft.serial, str(draft.identity), draft.not_before, draft.not_after, draft.requested_by)
+    return Intended(
+        draft.serial, draft.title, tuple(name for _, name in draft.names), draft.profile.issuer, draft.profile.name,
+        pin(public_der(draft.public_key)), draft.not_before, draft.not_after, draft.requested_by,
+    )  # fmt: skip
 
 
 def issued(certificate: Certificate) -> Issued:
-    return Issued(certificate.serial, certificate.der)
+    return Issued(certificate.serial, certificate.der, certificate.fingerprint)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from handsel.authority.model import Approval, Domain, Host, Ticket
+from handsel.authority.profile import AGENT, SERVER, WORKLOAD
 from handsel.errors import Refused, TicketRefused
 from handsel.link import ticket as tickets
+from handsel.model.authority import Profile
 from handsel.pki import csr
 from handsel.pki.csr import CertificateRequest
+from handsel.pki.names import Names, SpiffeId
 
 
 def read_request(der: bytes) -> CertificateRequest:
@@ -37,14 +40,8 @@ def check_ticket(
 
 def approve_agent(agent_id: str, request: CertificateRequest, domain: Domain) -> Approval:
     """An agent's own certificate; the name is ours to give, whatever the request asks for."""
-    return Approval(
-        identity=domain.trust_domain.agent(agent_id),
-        dns_names=(),
-        ip_names=(),
-        public_key=request.public_key,
-        lifetime=domain.lifetimes.agent,
-        requested_by=f"agent/{agent_id}",
-    )
+    identity = domain.trust_domain.agent(agent_id)
+    return _approve(request, domain.profiles[AGENT], identity, f"agent/{agent_id}")
 
 
 def approve_workload(service: str, request: CertificateRequest, host: Host, domain: Domain) -> Approval:
@@ -57,27 +54,30 @@ def approve_workload(service: str, request: CertificateRequest, host: Host, doma
             f"the service {service!r} is not registered to host {host.agent_id}",
             next_step=f"join the host with a ticket for it: handsel agent ticket --services {service}",
         )
-    if request.identity is not None and request.identity != identity:
-        raise Refused(f"the service {service!r} is {identity}, not {request.identity}")
-    return Approval(
-        identity=identity,
-        dns_names=(),
-        ip_names=(),
-        public_key=request.public_key,
-        lifetime=domain.lifetimes.leaf,
-        requested_by=f"agent/{host.agent_id}",
-    )
+    if request.names not in (Names(), Names(uri=(str(identity),))):
+        asked = ", ".join(name for _, name in request.names) or "another kind of name"
+        raise Refused(f"the service {service!r} is {identity}, not {asked}")
+    return _approve(request, domain.profiles[WORKLOAD], identity, f"agent/{host.agent_id}")
 
 
 def approve_server(
     request: CertificateRequest, names: tuple[str, ...], addresses: tuple[str, ...], domain: Domain
 ) -> Approval:
     """The server's own certificate: its SPIFFE ID, the reserved DNS name, and where it listens."""
-    return Approval(
-        identity=domain.trust_domain.server,
-        dns_names=(domain.trust_domain.server_dns, *names),
-        ip_names=addresses,
-        public_key=request.public_key,
-        lifetime=domain.lifetimes.agent,
-        requested_by="server",
-    )
+    where = Names(dns=(domain.trust_domain.server_dns, *names), ip=addresses)
+    return _approve(request, domain.profiles[SERVER], domain.trust_domain.server, "server", where)
+
+
+def require_kind(request: CertificateRequest, profile: Profile) -> None:
+    """Raise `Refused` when the profile does not take keys of this kind."""
+    if request.kind not in profile.keys:
+        known = ", ".join(sorted(profile.keys))
+        raise Refused(f"the profile {profile.name!r} takes keys of {known}, not {request.kind}")
+
+
+def _approve(
+    request: CertificateRequest, profile: Profile, identity: SpiffeId, by: str, others: Names | None = None
+) -> Approval:
+    require_kind(request, profile)
+    names = Names(uri=(str(identity),), dns=others.dns if others else (), ip=others.ip if others else ())
+    return Approval(names, identity, request.public_key, profile, profile.lifetime, by)

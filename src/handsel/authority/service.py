@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from handsel.authority import ca, check, directory, ra
-from handsel.authority.model import Approval, CheckedDraft, Domain, Host, Issuer, Ticket
+from handsel.authority.model import Approval, CheckedDraft, Domain, Host, Issuers, Leaf, Ticket
 from handsel.link import ticket as tickets
-from handsel.pki.certificate import Certificate
 from handsel.pki.secret import Secret
 from handsel.store.journal import entry
 from handsel.store.outcome import Outcome, Writes
@@ -53,7 +52,7 @@ def join(
     host_name: str,
     server_certificates: tuple[bytes, ...],
     domain: Domain,
-    issuer: Issuer,
+    issuers: Issuers,
     now: datetime,
     serial: Serial = random_serial,
 ) -> Intent:
@@ -61,7 +60,7 @@ def join(
     redeemed = ra.check_ticket(ticket, csr_der, proof, server_certificates, now)
     approval = ra.approve_agent(agent_id, ra.read_request(csr_der), domain)
     host = Host(agent_id, host_name, redeemed.services, now)
-    intent = _intend([approval], domain, issuer, now, serial)
+    intent = intend([approval], domain, issuers, now, serial)
     burn = (
         directory.TicketRedeemed(redeemed.ticket_id),
         directory.HostJoined(host),
@@ -71,11 +70,11 @@ def join(
 
 
 def renew_agent(
-    host: Host, csr_der: bytes, *, domain: Domain, issuer: Issuer, now: datetime, serial: Serial = random_serial
+    host: Host, csr_der: bytes, *, domain: Domain, issuers: Issuers, now: datetime, serial: Serial = random_serial
 ) -> Intent:
     """An agent that is still known renews its own certificate, with a new key."""
     approval = ra.approve_agent(host.agent_id, ra.read_request(csr_der), domain)
-    return _intend([approval], domain, issuer, now, serial)
+    return intend([approval], domain, issuers, now, serial)
 
 
 def sign_workloads(
@@ -83,13 +82,13 @@ def sign_workloads(
     wanted: Sequence[tuple[str, bytes]],
     *,
     domain: Domain,
-    issuer: Issuer,
+    issuers: Issuers,
     now: datetime,
     serial: Serial = random_serial,
 ) -> Intent:
     """Certificates for services of one host, all or none. `wanted` holds (service, CSR) pairs."""
     approvals = [ra.approve_workload(service, ra.read_request(csr), host, domain) for service, csr in wanted]
-    return _intend(approvals, domain, issuer, now, serial)
+    return intend(approvals, domain, issuers, now, serial)
 
 
 def certify_server(
@@ -98,31 +97,24 @@ def certify_server(
     addresses: tuple[str, ...],
     *,
     domain: Domain,
-    issuer: Issuer,
+    issuers: Issuers,
     now: datetime,
     serial: Serial = random_serial,
 ) -> Intent:
     """The server's own certificate, for the names and addresses where it listens."""
     approval = ra.approve_server(ra.read_request(csr_der), names, addresses, domain)
-    return _intend([approval], domain, issuer, now, serial)
+    return intend([approval], domain, issuers, now, serial)
 
 
-def issue(intent: Intent, issuer: Issuer, *, now: datetime) -> Outcome[tuple[Certificate, ...]]:
+def issue(intent: Intent, *, now: datetime) -> Outcome[tuple[Leaf, ...]]:
     """Use the key. Call it only once the intent's writes are durable; hand out only once the outcome's are."""
-    certificates = tuple(ca.sign(draft, issuer) for draft in intent.drafts)
+    leaves = tuple(ca.sign(draft) for draft in intent.drafts)
     writes: list[object] = []
-    for draft, certificate in zip(intent.drafts, certificates, strict=True):
-        writes.append(directory.issued(certificate))
-        writes.append(
-            entry(
-                "issued",
-                now,
-                serial=certificate.serial,
-                identity=str(draft.draft.identity),
-                sha256=certificate.fingerprint,
-            )
-        )
-    return Outcome(tuple(writes), certificates)
+    for draft, leaf in zip(intent.drafts, leaves, strict=True):
+        made = leaf.certificate
+        writes.append(directory.issued(made))
+        writes.append(entry("issued", now, serial=made.serial, identity=draft.draft.title, sha256=made.fingerprint))
+    return Outcome(tuple(writes), leaves)
 
 
 def settle(unfinished: Sequence[str], *, now: datetime) -> Outcome[None]:
@@ -133,13 +125,16 @@ def settle(unfinished: Sequence[str], *, now: datetime) -> Outcome[None]:
     return Outcome(tuple(writes), None)
 
 
-def _intend(approvals: Sequence[Approval], domain: Domain, issuer: Issuer, now: datetime, serial: Serial) -> Intent:
+def intend(
+    approvals: Sequence[Approval], domain: Domain, issuers: Issuers, now: datetime, serial: Serial = random_serial
+) -> Intent:
+    """What approvals lead to: a checked draft each, and the writes that must be durable before the key is used."""
     drafts: list[CheckedDraft] = []
     writes: list[object] = []
     for approval in approvals:
-        draft = ca.prepare(approval, issuer, serial=serial(), now=now, backdate=domain.lifetimes.backdate)
-        checked = check.check(draft, issuer, domain)
+        draft = ca.prepare(approval, issuers[approval.profile.issuer], serial=serial(), now=now)
+        checked = check.check(draft, domain)
         drafts.append(checked)
         writes.append(directory.intended(checked))
-        writes.append(entry("intended", now, serial=draft.serial, identity=str(draft.identity), by=draft.requested_by))
+        writes.append(entry("intended", now, serial=draft.serial, identity=draft.title, by=draft.requested_by))
     return Intent(tuple(writes), tuple(drafts))

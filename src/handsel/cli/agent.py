@@ -100,7 +100,7 @@ def ticket(state: Path, services: str, lifetime: str) -> None:
       handsel agent ticket --state /var/lib/handsel --lifetime 1h
     """
     from handsel.cli.local import call_server
-    from handsel.model.file import parse_duration
+    from handsel.model.durations import parse_duration
 
     names = [name.strip() for name in services.split(",") if name.strip()]
     try:

@@ -20,6 +20,7 @@ _VERBS = {
     "join": "Enrol this host with a ticket.",
     "server": "The server alone: authority and compiled configuration.",
     "agent": "The agent of this host, and the hosts that have joined.",
+    "ca": "The private certificate authority.",
     "status": "One screen: authority, hosts, proxies in sync, certificates.",
     "explain": "A call, a TLS error or a code: cause, evidence, next step.",
     "cert": "Certificates, as files.",

@@ -13,7 +13,15 @@ from handsel.errors import UsageError
 
 
 @click.command()
-@common.config_option
+@click.option(
+    "-f",
+    "--config",
+    type=click.Path(path_type=Path),
+    default=None,
+    envvar="HANDSEL_CONFIG",
+    show_default="handsel.yaml here or in the usual places; without one, the authority alone",
+    help="The mesh file.",
+)
 @common.state_option
 @click.option(
     "--listen", default=f"127.0.0.1:{settings.API_PORT}", show_default=True, help="Where the HTTPS door opens."
@@ -21,19 +29,20 @@ from handsel.errors import UsageError
 @click.option(
     "--metrics-port", default=settings.METRICS_PORT, show_default=True, help="Metrics on loopback; 0 takes a free port."
 )
-def command(config: Path, state: Path | None, listen: str, metrics_port: int) -> None:
+def command(config: Path | None, state: Path | None, listen: str, metrics_port: int) -> None:
     """Run the server alone: the authority, and the configuration compiled from the mesh file.
 
     \b
     Examples:
       handsel server -f handsel.yaml
+      handsel server --state ca --listen 127.0.0.1:8443     an authority without a mesh
       handsel server --state /var/lib/handsel --listen 10.0.0.5:8443
     """
     from handsel.wiring.logs import log_to
-    from handsel.wiring.mesh_files import load_mesh
+    from handsel.wiring.mesh_files import load_mesh_if_any
     from handsel.wiring.server import Server
 
-    mesh = load_mesh(config)
+    mesh = load_mesh_if_any(config or settings.config_file(), must_exist=config is not None)
     folder = common.state_of(state, str(mesh.trust_domain))
     host, port = _address(listen)
 

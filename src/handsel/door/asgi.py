@@ -16,7 +16,11 @@ TEXT = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True)
 class Request:
-    """One request. `peer` is the DER of the verified client certificate, or None; `headers` have lower-case names."""
+    """One request.
+
+    `path` is decoded, `raw_path` as it was sent; `headers` have lower-case names; `peer` is the DER of the verified
+    client certificate, or None; `client` the address that it comes from.
+    """
 
     method: str
     path: str
@@ -24,13 +28,18 @@ class Request:
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     peer: bytes | None = field(repr=False, default=None)
+    raw_path: bytes = b""
+    client: str = ""
 
 
 @dataclass(frozen=True)
 class Response:
+    """An answer. `headers` come beside content type and length, in this order."""
+
     status: int
     body: bytes = b""
     content_type: str = TEXT
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,8 @@ class Stream:
 
 Handler = Callable[[Request], Awaitable[Response | Stream]]
 Routes = Mapping[tuple[str, str], Handler]
-"""Handlers by (method, path)."""
+"""Handlers by (method, path). A path that ends in `/` is everything below it, and `*` any method: such a handler
+answers whatever comes, its own errors included."""
 
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -60,6 +70,7 @@ class Door:
     def __init__(self, routes: Routes, *, on_bug: Callable[[Exception], None]) -> None:
         self._routes = routes
         self._paths = {path for _, path in routes}
+        self._below = tuple(path for path in self._paths if path.endswith("/"))
         self._on_bug = on_bug
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
@@ -74,7 +85,7 @@ class Door:
     async def _answer(self, scope: _Scope, receive: _Receive) -> Response | Stream | None:
         """The answer, or None when the client left before it had said everything."""
         path = scope["path"]
-        handler = self._routes.get((scope["method"], path))
+        handler = self._routes.get((scope["method"], path)) or self._handler_below(scope["method"], path)
         if handler is None:
             return (
                 Response(405, b"this method is not known here\n")
@@ -95,6 +106,12 @@ class Door:
             self._on_bug(error)
             return Response(500, b"HS-X001 the server made a mistake; its log has the details")
 
+    def _handler_below(self, method: str, path: str) -> Handler | None:
+        for prefix in self._below:
+            if path.startswith(prefix):
+                return self._routes.get((method, prefix)) or self._routes.get(("*", prefix))
+        return None
+
 
 def _status(error: HandselError) -> int:
     match error:
@@ -112,7 +129,17 @@ def _request(scope: _Scope, body: bytes) -> Request:
     query = {key: values[-1] for key, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     peer = scope.get("extensions", {}).get("tls", {}).get("client_certificate")
-    return Request(scope["method"], scope["path"], query, headers, body, peer)
+    client = scope.get("client")
+    return Request(
+        scope["method"],
+        scope["path"],
+        query,
+        headers,
+        body,
+        peer,
+        scope.get("raw_path", b""),
+        client[0] if client else "",
+    )
 
 
 async def _read_body(receive: _Receive) -> bytes | None:
@@ -133,6 +160,7 @@ async def _send_response(response: Response, send: _Send) -> None:
     headers = [
         (b"content-type", response.content_type.encode()),
         (b"content-length", str(len(response.body)).encode()),
+        *((name.encode(), value.encode("latin-1")) for name, value in response.headers),
     ]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})

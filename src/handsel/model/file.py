@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import Field
 
 from handsel.documents import yaml
 from handsel.documents.yaml import Document
 from handsel.errors import FileFault, InvalidFile
+from handsel.model.authority_file import AuthorityFile, read_address, read_authority
 from handsel.model.faults import HOST, NAME, FilePath, Port, Strict, did_you_mean, sift, validate
 from handsel.model.graph import External, ExternalTls, Mesh, Origin, Protocol, Service
 from handsel.pki.names import TrustDomain
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parse_duration(text: Any) -> timedelta:
-    """`90s`, `10m`, `1h`, `500ms`, `2d`. Raises `ValueError`."""
-    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        raise ValueError("a duration is a number with a unit, such as 90s, 10m or 1h")
-    try:
-        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-    except OverflowError as error:
-        raise ValueError("this duration is too long") from error
-
-
-def show_duration(duration: timedelta) -> str:
-    """A duration as people write it, in the largest unit that fits: `90s`, `1h`."""
-    seconds = duration.total_seconds()
-    for unit in ("d", "h", "m"):
-        if seconds and seconds % _UNITS[unit] == 0:
-            return f"{seconds / _UNITS[unit]:g}{unit}"
-    return f"{seconds:g}s"
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(parse_duration, json_schema_input_type=str),
-    PlainSerializer(show_duration),
-]
 
 
 class ServiceFile(Strict):
@@ -89,19 +58,6 @@ class ExternalFile(Strict):
     protocol: Protocol = Field(Protocol.HTTP, description="What it speaks.")
     endpoints: list[str] = Field([], description="Addresses as ip:port. By DNS when left out.")
     tls: ExternalTlsFile = Field(ExternalTlsFile(), description="How the sidecar speaks to it.")
-
-
-class AuthorityFile(Strict):
-    """The authority."""
-
-    NOT_YET = ("profiles", "acme", "keys")
-
-    leaf_lifetime: Duration = Field(
-        timedelta(hours=1), description="How long a workload's certificate lives.", json_schema_extra={"default": "1h"}
-    )
-    renew_after: Duration | None = Field(
-        None, description="For tests: renew at this age. Between half and two thirds of life when left out."
-    )
 
 
 class TelemetryFile(Strict):
@@ -233,6 +189,7 @@ class _MeshReader:
             self._content.telemetry.requests,
             self._folder,
             included.notes if included else (),
+            read_authority(authority),
         )
 
     def _trust_domain(self) -> TrustDomain:
@@ -315,15 +272,11 @@ class _MeshReader:
             return None
 
     def _endpoint(self, path: tuple[str | int, ...], text: str) -> tuple[str, int] | None:
-        address, separator, port = text.rpartition(":")
         try:
-            parsed = ipaddress.ip_address(address.strip("[]"))
-            if not separator or not port.isdecimal() or not 1 <= int(port) <= 65535:
-                raise ValueError
-        except ValueError:
-            self._fault(path, f"{text!r} is no address with a port, such as 10.0.0.7:443")
+            return read_address(text)
+        except ValueError as error:
+            self._fault(path, str(error))
             return None
-        return str(parsed), int(port)
 
     def _check_names(self, services: dict[str, Service], externals: dict[str, External]) -> None:
         hosts: dict[str, str] = {}

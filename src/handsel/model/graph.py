@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from handsel.model.authority import Authority
 from handsel.pki.names import SpiffeId, TrustDomain
 
 
@@ -109,6 +110,7 @@ class Mesh:
     requests_seen: bool
     folder: str
     notes: tuple[str, ...] = field(default=())
+    authority: Authority = field(default=Authority())
 
     @property
     def members(self) -> dict[str, Service]:

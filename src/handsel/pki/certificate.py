@@ -118,6 +118,22 @@ class Certificate:
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
 
+    @cached_property
+    def key_id(self) -> bytes | None:
+        """The SubjectKeyIdentifier (RFC 5280, section 4.2.1.2)."""
+        try:
+            return self.parsed.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+        except x509.ExtensionNotFound:
+            return None
+
+    @cached_property
+    def authority_key_id(self) -> bytes | None:
+        """The key identifier of the AuthorityKeyIdentifier (RFC 5280, section 4.2.1.1)."""
+        try:
+            return self.parsed.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+        except x509.ExtensionNotFound:
+            return None
+
     @property
     def pin(self) -> str:
         """The pin of its public key, see `handsel.pki.keys.pin`."""

@@ -1,9 +1,13 @@
-"""Names that identify: trust domains and SPIFFE IDs (SPIFFE-ID standard, sections 2.1 to 2.4)."""
+"""Names that identify: trust domains, SPIFFE IDs (SPIFFE-ID standard, sections 2.1 to 2.4), a certificate's names."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from cryptography import x509
 
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
@@ -91,3 +95,66 @@ class SpiffeId:
     def is_reserved(self) -> bool:
         """Whether this names a part of handsel itself, which no workload may be."""
         return self.path == "/handsel" or self.path.startswith("/handsel/")
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of a certificate, in canonical form: DNS lower case as A-labels, addresses as RFC 5952 writes them.
+
+    Raises `ValueError` for a name that is none.
+    """
+
+    dns: tuple[str, ...] = ()
+    ip: tuple[str, ...] = ()
+    uri: tuple[str, ...] = ()
+    mail: tuple[str, ...] = ()
+    other: int = field(default=0, compare=True)
+    """How many names are of other kinds, which nobody is given here."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dns", tuple(dict.fromkeys(dns_name(name) for name in self.dns)))
+        object.__setattr__(self, "ip", tuple(dict.fromkeys(str(ipaddress.ip_address(name)) for name in self.ip)))
+
+    @classmethod
+    def of(cls, names: x509.SubjectAlternativeName) -> Names:
+        """The names of an extension. Raises `ValueError` for names that are none."""
+        dns = tuple(names.get_values_for_type(x509.DNSName))
+        ip = tuple(str(address) for address in names.get_values_for_type(x509.IPAddress))
+        uri = tuple(names.get_values_for_type(x509.UniformResourceIdentifier))
+        mail = tuple(names.get_values_for_type(x509.RFC822Name))
+        return cls(dns, ip, uri, mail, other=len(names) - len(dns) - len(ip) - len(uri) - len(mail))
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Every name as (kind, value); kinds are `dns`, `ip`, `uri` and `mail`."""
+        for kind in ("uri", "dns", "ip", "mail"):
+            for value in getattr(self, kind):
+                yield kind, value
+
+    def __bool__(self) -> bool:
+        return any(True for _ in self)
+
+    def general(self) -> list[x509.GeneralName]:
+        """The same as values of `cryptography`, URIs first."""
+        found: list[x509.GeneralName] = [x509.UniformResourceIdentifier(name) for name in self.uri]
+        found += [x509.DNSName(name) for name in self.dns]
+        found += [x509.IPAddress(ipaddress.ip_address(name)) for name in self.ip]
+        found += [x509.RFC822Name(name) for name in self.mail]
+        return found
+
+
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_LONGEST_DNS_NAME = 253
+
+
+def dns_name(text: str) -> str:
+    """A DNS name in canonical form (RFC 5280, section 7.2): lower case, A-labels, perhaps `*.` before it.
+
+    Raises `ValueError` when it is none.
+    """
+    name = text.lower()
+    labels = name.removeprefix("*.").split(".")
+    if not name.isascii():
+        raise ValueError(f"{text!r} must be written as A-labels (xn--…)")
+    if len(name) > _LONGEST_DNS_NAME or not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdecimal():
+        raise ValueError(f"{text!r} is no DNS name")
+    return name

@@ -33,6 +33,16 @@ def load_mesh(path: Path) -> Mesh:
     )
 
 
+def load_mesh_if_any(path: Path, *, must_exist: bool) -> Mesh:
+    """The same, or a mesh without services when there is no such file and none was named."""
+    if not must_exist and not path.exists():
+        return mesh_file.parse(
+            b"services: {}\n", "(no mesh file)", folder=str(Path.cwd()), absolute=str, include=lambda _pattern: (),
+            read_resources=lambda _documents: Included(),
+        )  # fmt: skip
+    return load_mesh(path)
+
+
 def _read_istio(documents: Sequence[Document], absolute: Callable[[str], str]) -> Included:
     if not documents:
         return Included()

@@ -16,11 +16,19 @@ import structlog
 
 from handsel import __version__, settings
 from handsel.authority import service as authority
+from handsel.authority.adapters import acme_tables
 from handsel.authority.adapters import tables as authority_tables
+from handsel.authority.adapters.acme_http import PREFIX as ACME_PREFIX
+from handsel.authority.adapters.acme_http import AcmeDoor
+from handsel.authority.adapters.acme_tables import AcmeObjects
 from handsel.authority.adapters.agents_http import AgentsDoor
+from handsel.authority.adapters.issuing import Issuing
+from handsel.authority.adapters.nonces import MemoryNonces
+from handsel.authority.adapters.probes import Probes
 from handsel.authority.adapters.signers import KeyFolder
 from handsel.authority.adapters.tables import Directory
-from handsel.authority.model import ALL_SERVICES, Domain, Host, Lifetimes
+from handsel.authority.model import ALL_SERVICES, Domain, Host, Issuers, Leaf
+from handsel.authority.profile import Lifetimes, profiles
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, listen_unix, server_context
 from handsel.door.asgi import Door, Request, Response, Routes, Stream
 from handsel.errors import HandselError, PortInUse, UsageError
@@ -36,8 +44,9 @@ from handsel.mesh.adapters.watch_http import Watches
 from handsel.mesh.stages import Stage, show
 from handsel.model.graph import Mesh, is_address
 from handsel.pki import csr
-from handsel.pki.certificate import Certificate, to_pem
+from handsel.pki.certificate import to_pem
 from handsel.pki.keys import PrivateKey
+from handsel.pki.names import dns_name
 from handsel.pki.secret import Secret
 from handsel.store.adapters.files import hold_lock, make_folder, write_file
 from handsel.store.adapters.sqlite import SqliteStore
@@ -96,7 +105,7 @@ class Server:
         self._may_move = may_move
         self._held = contextlib.ExitStack()
         self._compiling = asyncio.Lock()
-        self._own: tuple[Certificate, ...] = ()
+        self._own: Leaf
         self._shown: tuple[bytes, ...] = ()
         self._doors: list[DoorServer] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -109,19 +118,26 @@ class Server:
             make_folder(folder)
         self._held.enter_context(hold_lock(self.folder.lock, "server"))
         self.keys = KeyFolder(self.folder.authority)
-        self.issuer, self.made_authority = self.keys.open(
+        issuer, self.made_authority = self.keys.open(
             self.mesh.trust_domain, now=_now(), may_make=not self.folder.database.exists()
         )
+        self.issuers = Issuers.only(issuer)
         self.store = SqliteStore(
             self.folder.database,
-            {**authority_tables.APPLIERS, **publication_tables.APPLIERS, **mesh_tables.APPLIERS},
+            {
+                **authority_tables.APPLIERS,
+                **acme_tables.APPLIERS,
+                **publication_tables.APPLIERS,
+                **mesh_tables.APPLIERS,
+            },
         )
         self._held.callback(self.store.close)
         self.directory = Directory(self.store)
+        self.issuing = Issuing(self.store, lambda: self.issuers)
         self.publications = Publications(self.store)
         self.watches = Watches(self.publications.since)
-        self._places = load_places(self.store)
-        await self.store.commit(authority.settle(self.directory.unfinished(), now=_now()).writes)
+        self._places = await load_places(self.store)
+        await self.store.commit(authority.settle(await self.directory.unfinished(), now=_now()).writes)
         await self._open_doors()
         await self.compile()
         self._tasks.append(asyncio.create_task(self._keep_own_certificate()))
@@ -134,6 +150,8 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(door.stop() for door in self._doors))
+        if self.opened:
+            await self._acme.stop()
         if self.opened:
             self.admin_socket.unlink(missing_ok=True)
         self._held.close()
@@ -155,7 +173,11 @@ class Server:
     def domain(self) -> Domain:
         """What the authority must know of the mesh as it is now."""
         identities = {name: service.identity for name, service in self.mesh.members.items()}
-        return Domain(self.mesh.trust_domain, identities, Lifetimes(leaf=self.mesh.leaf_lifetime))
+        return Domain(
+            self.mesh.trust_domain,
+            identities,
+            profiles(Lifetimes(leaf=self.mesh.leaf_lifetime), self.mesh.authority.profiles),
+        )
 
     async def make_ticket(self, services: tuple[str, ...], lifetime: timedelta) -> str:
         """A join ticket, as the line that a person copies. Raises `UsageError` for a service that is not there."""
@@ -179,13 +201,13 @@ class Server:
 
     async def _publish(self, *writes: object) -> None:
         wanted = mesh_service.compile_mesh(self.mesh, self._places)
-        bundle = Bundle((self.issuer.root,)).encode()
-        for host in self.directory.hosts():
+        bundle = Bundle(self.issuers.roots).encode()
+        for host in await self.directory.hosts():
             wanted.append(Publish(host.agent_id, Bundle.KIND, "", bundle))
             services = [name for name in self.mesh.members if host.may_run(name)]
             assignment = mesh_service.assign(self.mesh, services)
             wanted.insert(0, Publish(host.agent_id, assignment.KIND, "", assignment.encode()))
-        await self.store.commit((*writes, *changed(self.publications.current(), wanted)))
+        await self.store.commit((*writes, *changed(await self.publications.current(), wanted)))
         self.watches.notify()
 
     # Doors
@@ -193,16 +215,20 @@ class Server:
     async def _open_doors(self) -> None:
         listening = self._listen(self._host, self._port)
         self._port = listening.getsockname()[1]
-        self._context = server_context((self.issuer.root,))
+        self._context = server_context(self.issuers.roots)
         await self._certify_own()
-        agents = AgentsDoor(
-            self.store, self.directory, self.issuer, self.domain, lambda: self._shown, self._host_joined
-        )
+        agents = AgentsDoor(self.issuing, self.directory, self.domain, lambda: self._shown, self._host_joined)
         self._agents = agents
+        self._acme = AcmeDoor(
+            self.store, AcmeObjects(self.store), self.directory, self.issuing, MemoryNonces(), self.domain,
+            lambda: self.mesh.authority.acme, Probes(lambda: self.mesh.authority.acme.validation),
+            lambda leaf: self.issuers.chains(leaf), _log_bug,  # noqa: PLW0108  # the issuers of that moment
+        )  # fmt: skip
         health: Routes = {("GET", "/healthz"): _ok, ("GET", "/readyz"): _ok}
         api: Routes = {
             **health,
             **agents.routes(),
+            ("*", ACME_PREFIX): self._acme.handle,
             ("POST", f"{PREFIX}/report"): self._take_report,
             ("GET", f"{PREFIX}/watch"): self._watch,
         }
@@ -237,23 +263,20 @@ class Server:
     async def _certify_own(self) -> None:
         """A new certificate for the door. Agents that still saw the old one may finish joining."""
         key = PrivateKey.generate()
-        names, addresses = (("localhost",), (self._host,)) if is_address(self._host) else ((self._host,), ())
+        names, addresses = _own_names(self._host)
         intent = authority.certify_server(
             csr.build(key, self.mesh.trust_domain.server), names, addresses, domain=self.domain(),
-            issuer=self.issuer, now=_now(),
+            issuers=self.issuers, now=_now(),
         )  # fmt: skip
-        await self.store.commit(intent.writes)
-        outcome = authority.issue(intent, self.issuer, now=_now())
-        await self.store.commit(outcome.writes)
-        self._own = outcome.answer
+        (self._own,) = await self.issuing.issue(intent)
         write_file(self.folder.own_key, key.pem().reveal())
-        write_file(self.folder.own_chain, to_pem((*outcome.answer, self.issuer.certificate)))
+        write_file(self.folder.own_chain, to_pem(self._own.chain))
         self._context.load_cert_chain(self.folder.own_chain, self.folder.own_key)
-        self._shown = (hashlib.sha256(outcome.answer[0].der).digest(), *self._shown[:1])
+        self._shown = (hashlib.sha256(self._own.certificate.der).digest(), *self._shown[:1])
 
     async def _keep_own_certificate(self) -> None:
         while True:
-            leaf = self._own[0]
+            leaf = self._own.certificate
             half = leaf.not_before + (leaf.not_after - leaf.not_before) / 2
             await asyncio.sleep(max(1.0, (half - _now()).total_seconds()))
             try:
@@ -267,7 +290,7 @@ class Server:
         self._tasks.append(asyncio.get_running_loop().create_task(self.compile()))
 
     async def _take_report(self, request: Request) -> Response:
-        host = self._agents.host(request)
+        host = await self._agents.host(request)
         report = Report.decode(request.body)
         mine = tuple(w for w in report.workloads if w.service in self.mesh.members and host.may_run(w.service))
         async with self._compiling:
@@ -276,7 +299,7 @@ class Server:
         return Response(200)
 
     async def _watch(self, request: Request) -> Stream:
-        host = self._agents.host(request)
+        host = await self._agents.host(request)
         since = request.query.get("since", "0")
         return Stream(self.watches.frames(host.agent_id, int(since) if since.isdecimal() else 0))
 
@@ -291,7 +314,7 @@ class Server:
     async def _hosts(self, _request: Request) -> Response:
         hosts = [
             {"agent": h.agent_id, "host": h.name, "services": list(h.services), "joined": h.joined.isoformat()}
-            for h in self.directory.hosts()
+            for h in await self.directory.hosts()
         ]
         return Response(200, json.dumps(hosts).encode(), JSON)
 
@@ -304,16 +327,32 @@ class Server:
 
     async def _status(self, _request: Request) -> Response:
         status = describe(
-            self.mesh, self._places, self.issuer, self.directory.hosts(), self.url,
-            f"http://127.0.0.1:{self._metrics_port}/metrics", self.directory.issued_count(),
+            self.mesh, self._places, self.issuers.mesh, await self.directory.hosts(), self.url,
+            f"http://127.0.0.1:{self._metrics_port}/metrics", await self.directory.issued_count(),
         )  # fmt: skip
         return Response(200, json.dumps(status).encode(), JSON)
 
-    def _measure(self) -> Measured:
+    async def _measure(self) -> Measured:
         return measure(
-            self.mesh, self._places, self.issuer, self._own[0], len(self.directory.hosts()),
-            self.directory.issued_count(),
+            self.mesh, self._places, self.issuers.mesh, self._own.certificate, len(await self.directory.hosts()),
+            await self.directory.issued_count(),
         )  # fmt: skip
+
+
+def _own_names(host: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The DNS names and addresses at which clients find this server: where it listens, and this host's own name."""
+    names, addresses = ["localhost"], ["127.0.0.1"]
+    if not is_address(host):
+        names.append(host.lower())
+    elif host not in _EVERYWHERE:
+        addresses.append(host)
+    for name in (socket.gethostname().lower(), socket.getfqdn().lower()):
+        with contextlib.suppress(ValueError):  # a host may be called anything
+            names.append(dns_name(name))
+    return tuple(names), tuple(addresses)
+
+
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared with, not listened on
 
 
 async def _ok(_request: Request) -> Response:

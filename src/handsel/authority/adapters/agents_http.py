@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from handsel.authority import service
+from handsel.authority.adapters.issuing import Issuing, now
 from handsel.authority.adapters.tables import Directory
-from handsel.authority.model import Domain, Host, Issuer
-from handsel.authority.service import Intent
+from handsel.authority.model import Domain, Host
 from handsel.door.asgi import Handler, Request, Response
 from handsel.errors import Conflict, NotAuthorised, ProtocolError, TicketRefused
 from handsel.link.messages import (
@@ -24,7 +23,6 @@ from handsel.link.messages import (
     SignBatchResponse,
 )
 from handsel.pki.certificate import Certificate, to_pem
-from handsel.store.outcome import Store
 
 _PROTOBUF = "application/x-protobuf"
 
@@ -34,16 +32,14 @@ class AgentsDoor:
 
     def __init__(
         self,
-        store: Store,
+        issuing: Issuing,
         directory: Directory,
-        issuer: Issuer,
         domain: Callable[[], Domain],
         server_certificates: Callable[[], tuple[bytes, ...]],
         on_joined: Callable[[Host], None],
     ) -> None:
-        self._store = store
+        self._issuing = issuing
         self._directory = directory
-        self._issuer = issuer
         self._domain = domain
         self._server_certificates = server_certificates
         self._on_joined = on_joined
@@ -58,69 +54,62 @@ class AgentsDoor:
 
     async def roots(self, _request: Request) -> Response:
         """The roots, for a host that holds a ticket and checks them by its pins."""
-        return Response(200, to_pem((self._issuer.root,)), "application/x-pem-file")
+        return Response(200, to_pem(self._issuing.issuers().roots), "application/x-pem-file")
 
     async def join(self, request: Request) -> Response:
         check_version(request)
         wanted = JoinRequest.decode(request.body)
         agent_id = secrets.token_hex(6)
         intent = service.join(
-            self._directory.ticket(wanted.ticket_id),
+            await self._directory.ticket(wanted.ticket_id),
             wanted.csr,
             wanted.proof,
             agent_id=agent_id,
             host_name=wanted.host_name[:253],
             server_certificates=self._server_certificates(),
             domain=self._domain(),
-            issuer=self._issuer,
-            now=_now(),
+            issuers=self._issuing.issuers(),
+            now=now(),
         )
         try:
-            (certificate,) = await self._issue(intent)
+            (leaf,) = await self._issuing.issue(intent)
         except Conflict as error:  # two hosts had the same ticket, and the other was faster
             raise TicketRefused(str(error)) from error
-        host = self._directory.host(agent_id)
+        host = await self._directory.host(agent_id)
         if host is None:
             raise TicketRefused("the host was taken out again while it joined")
         self._on_joined(host)
-        answer = JoinResponse(agent_id, self._domain().trust_domain, self._chain(certificate), (self._issuer.root,))
+        answer = JoinResponse(agent_id, self._domain().trust_domain, leaf.chain, self._issuing.issuers().roots)
         return Response(200, answer.encode(), _PROTOBUF)
 
     async def renew(self, request: Request) -> Response:
-        host = self.host(request)
+        host = await self.host(request)
         wanted = RenewRequest.decode(request.body)
-        intent = service.renew_agent(host, wanted.csr, domain=self._domain(), issuer=self._issuer, now=_now())
-        (certificate,) = await self._issue(intent)
-        return Response(200, Chain(self._chain(certificate)).encode(), _PROTOBUF)
+        intent = service.renew_agent(
+            host, wanted.csr, domain=self._domain(), issuers=self._issuing.issuers(), now=now()
+        )
+        (leaf,) = await self._issuing.issue(intent)
+        return Response(200, Chain(leaf.chain).encode(), _PROTOBUF)
 
     async def sign_batch(self, request: Request) -> Response:
-        host = self.host(request)
+        host = await self.host(request)
         wanted = SignBatchRequest.decode(request.body).wanted
-        intent = service.sign_workloads(host, wanted, domain=self._domain(), issuer=self._issuer, now=_now())
-        certificates = await self._issue(intent)
-        answer = SignBatchResponse(tuple(self._chain(each) for each in certificates))
+        intent = service.sign_workloads(host, wanted, domain=self._domain(), issuers=self._issuing.issuers(), now=now())
+        leaves = await self._issuing.issue(intent)
+        answer = SignBatchResponse(tuple(leaf.chain for leaf in leaves))
         return Response(200, answer.encode(), _PROTOBUF)
 
-    def host(self, request: Request) -> Host:
+    async def host(self, request: Request) -> Host:
         """The host that speaks, by its verified client certificate. Raises `NotAuthorised`."""
         check_version(request)
         if request.peer is None:
             raise NotAuthorised("this call needs an agent's client certificate")
         identity = Certificate(request.peer).spiffe_id
         agent_id = identity.agent_id if identity else None
-        host = self._directory.host(agent_id) if agent_id else None
+        host = await self._directory.host(agent_id) if agent_id else None
         if identity is None or identity.trust_domain != self._domain().trust_domain or host is None:
             raise NotAuthorised(f"{identity} is no agent that has joined here")
         return host
-
-    async def _issue(self, intent: Intent) -> tuple[Certificate, ...]:
-        await self._store.commit(intent.writes)  # durable: now the key may be used
-        outcome = service.issue(intent, self._issuer, now=_now())  # P-256 stays on the loop
-        await self._store.commit(outcome.writes)  # durable: now it may be seen
-        return outcome.answer
-
-    def _chain(self, leaf: Certificate) -> tuple[Certificate, ...]:
-        return (leaf, self._issuer.certificate)
 
 
 def check_version(request: Request) -> None:
@@ -128,7 +117,3 @@ def check_version(request: Request) -> None:
     version = request.headers.get(VERSION_HEADER)
     if version != VERSION:
         raise ProtocolError(f"this server speaks version {VERSION} of the link, not {version}")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -9,7 +9,7 @@ from handsel.authority import ca
 from handsel.authority.model import Issuer
 from handsel.authority.service import random_serial
 from handsel.errors import StateError
-from handsel.pki.certificate import parse_pem, to_pem
+from handsel.pki.certificate import Certificate, parse_pem, to_pem
 from handsel.pki.keys import PrivateKey
 from handsel.pki.names import TrustDomain
 from handsel.store.adapters.files import make_folder, write_file
@@ -84,3 +84,16 @@ class KeyFolder:
             return PrivateKey.from_pem(path.read_bytes())
         except (OSError, ValueError) as error:
             raise StateError(f"the key {path} cannot be read: {error}") from error
+
+
+def read_roots(folder: Path) -> tuple[Certificate, ...]:
+    """The roots of the authority in this folder. Raises `StateError`."""
+    path = folder / f"{_ROOT}.crt"
+    try:
+        return parse_pem(path.read_bytes())
+    except FileNotFoundError as error:
+        raise StateError(
+            f"there is no authority in {folder}", next_step="the first start of `handsel server` makes it"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise StateError(f"{path} cannot be read: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -10,7 +9,8 @@ import sqlalchemy as sa
 from handsel.authority.directory import Abandoned, HostJoined, Intended, Issued, TicketMade, TicketRedeemed
 from handsel.authority.model import Host, Ticket
 from handsel.errors import Conflict
-from handsel.store.adapters.sqlite import SqliteStore, apply_once, metadata
+from handsel.pki.certificate import Certificate
+from handsel.store.adapters.sql import SqlStore, apply_once, metadata
 from handsel.store.outcome import Appliers
 
 _tickets = sa.Table(
@@ -30,16 +30,26 @@ _hosts = sa.Table(
     sa.Column("services", sa.Text, nullable=False),
     sa.Column("joined", sa.Float, nullable=False),
 )
-_certificates = sa.Table(
+certificates = sa.Table(
     "certificates",
     metadata,
     sa.Column("serial", sa.Text, primary_key=True),
     sa.Column("identity", sa.Text, nullable=False, index=True),
+    sa.Column("issuer", sa.Text, nullable=False),
+    sa.Column("profile", sa.Text, nullable=False),
+    sa.Column("key_pin", sa.Text, nullable=False, index=True),
+    sa.Column("fingerprint", sa.Text, index=True),
     sa.Column("not_before", sa.Float, nullable=False),
-    sa.Column("not_after", sa.Float, nullable=False),
+    sa.Column("not_after", sa.Float, nullable=False, index=True),
     sa.Column("requested_by", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),  # intended, issued or abandoned
     sa.Column("der", sa.LargeBinary),
+)
+certificate_names = sa.Table(
+    "certificate_names",
+    metadata,
+    sa.Column("serial", sa.Text, sa.ForeignKey("certificates.serial"), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True, index=True),
 )
 
 
@@ -81,20 +91,25 @@ def _join_host(connection: sa.Connection, write: HostJoined) -> None:
 
 def _intend(connection: sa.Connection, write: Intended) -> None:
     connection.execute(
-        sa.insert(_certificates),
+        sa.insert(certificates),
         {
             "serial": write.serial,
             "identity": write.identity,
+            "issuer": write.issuer,
+            "profile": write.profile,
+            "key_pin": write.key_pin,
             "not_before": write.not_before.timestamp(),
             "not_after": write.not_after.timestamp(),
             "requested_by": write.requested_by,
             "state": "intended",
         },
     )
+    names = [{"serial": write.serial, "name": name} for name in write.names]
+    connection.execute(sa.insert(certificate_names), names)
 
 
 def _issue(connection: sa.Connection, write: Issued) -> None:
-    _settle(connection, write.serial, {"state": "issued", "der": write.der})
+    _settle(connection, write.serial, {"state": "issued", "der": write.der, "fingerprint": write.fingerprint})
 
 
 def _abandon(connection: sa.Connection, write: Abandoned) -> None:
@@ -103,8 +118,8 @@ def _abandon(connection: sa.Connection, write: Abandoned) -> None:
 
 def _settle(connection: sa.Connection, serial: str, values: dict[str, object]) -> None:
     statement = (
-        sa.update(_certificates)
-        .where(_certificates.c.serial == serial, _certificates.c.state == "intended")
+        sa.update(certificates)
+        .where(certificates.c.serial == serial, certificates.c.state == "intended")
         .values(**values)
     )
     apply_once(connection.execute(statement).rowcount, lambda: Conflict(f"serial {serial} was not intended"))
@@ -123,44 +138,57 @@ APPLIERS: Appliers = {
 class Directory:
     """What the authority remembers, read back."""
 
-    def __init__(self, store: SqliteStore) -> None:
-        self._read: Callable[[sa.Executable], sa.CursorResult[object]] = store.read
+    def __init__(self, store: SqlStore) -> None:
+        self._read = store.read
 
-    def ticket(self, ticket_id: str) -> Ticket | None:
-        row = self._read(sa.select(_tickets).where(_tickets.c.ticket_id == ticket_id)).mappings().first()
-        if row is None:
-            return None
-        return Ticket(
-            row["ticket_id"],
-            row["derived_key"],
-            tuple(row["services"].split()),
-            datetime.fromtimestamp(row["expires"], UTC),
-            redeemed=row["redeemed"],
-        )
+    async def ticket(self, ticket_id: str) -> Ticket | None:
+        for row in await self._read(sa.select(_tickets).where(_tickets.c.ticket_id == ticket_id)):
+            return Ticket(
+                row.ticket_id,
+                row.derived_key,
+                tuple(row.services.split()),
+                datetime.fromtimestamp(row.expires, UTC),
+                redeemed=row.redeemed,
+            )
+        return None
 
-    def host(self, agent_id: str) -> Host | None:
-        found = self._hosts(sa.select(_hosts).where(_hosts.c.agent_id == agent_id))
+    async def host(self, agent_id: str) -> Host | None:
+        found = await self._hosts(sa.select(_hosts).where(_hosts.c.agent_id == agent_id))
         return found[0] if found else None
 
-    def hosts(self) -> list[Host]:
+    async def hosts(self) -> list[Host]:
         """Every host that has joined, in the order of joining."""
-        return self._hosts(sa.select(_hosts).order_by(_hosts.c.joined))
+        return await self._hosts(sa.select(_hosts).order_by(_hosts.c.joined))
 
-    def unfinished(self) -> list[str]:
+    async def unfinished(self) -> list[str]:
         """Serials that were intended and never settled."""
-        statement = sa.select(_certificates.c.serial).where(_certificates.c.state == "intended")
-        return [row["serial"] for row in self._read(statement).mappings()]
+        rows = await self._read(sa.select(certificates.c.serial).where(certificates.c.state == "intended"))
+        return [row.serial for row in rows]
 
-    def issued_count(self) -> int:
+    async def issued_count(self) -> int:
         """How many certificates were issued."""
-        statement = sa.select(sa.func.count()).select_from(_certificates).where(_certificates.c.state == "issued")
-        count = self._read(statement).scalar_one()
-        return int(str(count))
+        rows = await self._read(
+            sa.select(sa.func.count()).select_from(certificates).where(certificates.c.state == "issued")
+        )
+        return int(rows[0][0])
 
-    def _hosts(self, statement: sa.Executable) -> list[Host]:
+    async def issued(self, serial: str) -> Certificate | None:
+        """A certificate that was issued, by its serial number in lower-case hex."""
+        rows = await self._read(_ISSUED, {"serial": serial})
+        return Certificate(rows[0].der) if rows else None
+
+    async def requested_by(self, serial: str) -> str | None:
+        """Who asked for a certificate: `agent/ID`, `account/ID` or `server`."""
+        rows = await self._read(sa.select(certificates.c.requested_by).where(certificates.c.serial == serial))
+        return rows[0].requested_by if rows else None
+
+    async def _hosts(self, statement: sa.Executable) -> list[Host]:
         return [
-            Host(
-                row["agent_id"], row["name"], tuple(row["services"].split()), datetime.fromtimestamp(row["joined"], UTC)
-            )
-            for row in self._read(statement).mappings()
+            Host(row.agent_id, row.name, tuple(row.services.split()), datetime.fromtimestamp(row.joined, UTC))
+            for row in await self._read(statement)
         ]
+
+
+_ISSUED = sa.select(certificates.c.der).where(
+    certificates.c.serial == sa.bindparam("serial"), certificates.c.state == "issued"
+)

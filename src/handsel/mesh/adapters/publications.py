@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from handsel.link.messages import Frame
 from handsel.link.resume import Publish
-from handsel.store.adapters.sqlite import SqliteStore, metadata
+from handsel.store.adapters.sql import SqlStore, metadata
 from handsel.store.outcome import Appliers
 
 _publications = sa.Table(
@@ -42,18 +42,19 @@ APPLIERS: Appliers = {Publish: _publish}
 class Publications:
     """What is published, read back."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: SqlStore) -> None:
         self._read = store.read
 
-    def since(self, host: str, sequence: int) -> list[Frame]:
+    async def since(self, host: str, sequence: int) -> list[Frame]:
         """The frames of a host after `sequence`, in order."""
-        rows = self._read(
+        rows = await self._read(
             sa.select(_publications)
             .where(_publications.c.host == host, _publications.c.sequence > sequence)
             .order_by(_publications.c.sequence)
         )
         return [Frame(row.sequence, row.kind, row.key, row.body) for row in rows]
 
-    def current(self) -> dict[tuple[str, str, str], bytes]:
+    async def current(self) -> dict[tuple[str, str, str], bytes]:
         """Every publication's body by (host, kind, key)."""
-        return {(row.host, row.kind, row.key): row.body for row in self._read(sa.select(_publications))}
+        rows = await self._read(sa.select(_publications))
+        return {(row.host, row.kind, row.key): row.body for row in rows}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from handsel.link.messages import Report, WorkloadReport
-from handsel.store.adapters.sqlite import SqliteStore, metadata
+from handsel.store.adapters.sql import SqlStore, metadata
 from handsel.store.outcome import Appliers
 
 _places = sa.Table(
@@ -39,9 +39,9 @@ def _report(connection: sa.Connection, write: PlacesReported) -> None:
 APPLIERS: Appliers = {PlacesReported: _report}
 
 
-def load_places(store: SqliteStore) -> dict[str, dict[str, WorkloadReport]]:
+async def load_places(store: SqlStore) -> dict[str, dict[str, WorkloadReport]]:
     """Every reported workload by host and service."""
     places: dict[str, dict[str, WorkloadReport]] = {}
-    for row in store.read(sa.select(_places)):
+    for row in await store.read(sa.select(_places)):
         places.setdefault(row.host, {})[row.service] = Report.decode(row.report).workloads[0]
     return places

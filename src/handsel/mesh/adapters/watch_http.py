@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from handsel.link.messages import PING, Frame
 
@@ -13,7 +13,7 @@ _PING_SECONDS = 15.0
 class Watches:
     """Every open watch of this server. `notify` after each commit of publications, `end` first when it stops."""
 
-    def __init__(self, since: Callable[[str, int], list[Frame]]) -> None:
+    def __init__(self, since: Callable[[str, int], Awaitable[list[Frame]]]) -> None:
         self._since = since
         self._newer = asyncio.Event()
         self._ended = False
@@ -33,7 +33,7 @@ class Watches:
         yield PING.encode()
         while not self._ended:
             newer = self._newer
-            for frame in self._since(host, sequence):
+            for frame in await self._since(host, sequence):
                 yield frame.encode()
                 sequence = frame.sequence
             if newer.is_set():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -14,23 +14,31 @@ _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Scrape:
-    """A registry of its own for one server; `measure` is called at each scrape."""
+    """A registry of its own for each scrape, for which `measure` is called."""
 
-    def __init__(self, measure: Callable[[], Measured], version: str) -> None:
+    def __init__(self, measure: Callable[[], Awaitable[Measured]], version: str) -> None:
         self._measure = measure
         self._version = version
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
 
     def handler(self) -> Handler:
         async def scrape(_request: Request) -> Response:
-            return Response(200, generate_latest(self._registry), _TEXT)
+            registry = CollectorRegistry()
+            registry.register(_Measurement(await self._measure(), self._version))
+            return Response(200, generate_latest(registry), _TEXT)
 
         return scrape
 
+
+class _Measurement:
+    """One measurement, as the registry collects it."""
+
+    def __init__(self, measured: Measured, version: str) -> None:
+        self._measured = measured
+        self._version = version
+
     def collect(self) -> Iterator[Metric]:
-        """The metrics as they are now (called by the registry)."""
-        measured = self._measure()
+        """The metrics (called by the registry)."""
+        measured = self._measured
         build = GaugeMetricFamily("handsel_build_info", "Which handsel this is.", labels=["version"])
         build.add_metric([self._version], 1)
         yield build

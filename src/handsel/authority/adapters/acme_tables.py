@@ -1,0 +1,223 @@
+"""ACME's objects in tables: what is searched in columns, the whole as JSON. A change must fit the revision it is of."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from handsel.acme.lifecycle import Status
+from handsel.acme.problems import Identifier
+from handsel.authority.acme.model import Account, Authorization, Challenge, ExternalKey, Order, Saved
+from handsel.errors import Conflict
+from handsel.pki.secret import Secret
+from handsel.store.adapters.sql import SqlStore, apply_once, metadata
+from handsel.store.outcome import Appliers
+
+_accounts = sa.Table(
+    "acme_accounts",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("thumbprint", sa.Text, nullable=False, unique=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+_orders = sa.Table(
+    "acme_orders",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False, index=True),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("replaces", sa.Text, unique=True),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+_authorizations = sa.Table(
+    "acme_authorizations",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("identifier", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Index("acme_authorizations_by_name", "account", "identifier"),
+)
+_external_keys = sa.Table(
+    "acme_external_keys",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+
+def _columns(what: Account | Authorization | Order | ExternalKey) -> tuple[sa.Table, dict[str, Any]]:
+    match what:
+        case Account():
+            return _accounts, {"id": what.account_id, "thumbprint": what.thumbprint}
+        case Order():
+            # An order that came to nothing gives free what it was to replace (RFC 9773, section 5).
+            successor_of = what.replaces if what.status is not Status.INVALID else None
+            return _orders, {
+                "id": what.order_id, "account": what.account_id, "created": what.created.timestamp(),
+                "replaces": successor_of, "status": what.status,
+            }  # fmt: skip
+        case Authorization():
+            return _authorizations, {
+                "id": what.authorization_id, "account": what.account_id, "identifier": what.identifier.value,
+                "status": what.status,
+            }  # fmt: skip
+        case ExternalKey():
+            return _external_keys, {"id": what.key_id}
+
+
+def _save(connection: sa.Connection, write: Saved) -> None:
+    what = write.what
+    table, columns = _columns(what)
+    saved = columns | {"revision": what.revision + 1, "body": _encode(replace(what, revision=what.revision + 1))}
+    try:
+        if what.revision == 0:
+            connection.execute(sa.insert(table), saved)
+            return
+        statement = sa.update(table).where(table.c.id == columns["id"], table.c.revision == what.revision)
+        changed = connection.execute(statement, saved).rowcount
+    except sa.exc.IntegrityError as error:
+        raise Conflict(f"{table.name}: another one holds what must be unique") from error
+    apply_once(changed, lambda: Conflict(f"{table.name} {columns['id']} was changed meanwhile"))
+
+
+APPLIERS: Appliers = {Saved: _save}
+
+
+class AcmeObjects:
+    """The objects, read back."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._read = store.read
+
+    async def account(self, account_id: str) -> Account | None:
+        return _first(await self._read(_BY_ID[_accounts], {"id": account_id}), Account)
+
+    async def account_of_key(self, thumbprint: str) -> Account | None:
+        return _first(await self._read(_BY_THUMBPRINT, {"thumbprint": thumbprint}), Account)
+
+    async def order(self, order_id: str) -> Order | None:
+        return _first(await self._read(_BY_ID[_orders], {"id": order_id}), Order)
+
+    async def order_replacing(self, certificate_id: str) -> Order | None:
+        """The order that replaces a certificate (RFC 9773), if there is one."""
+        return _first(await self._read(sa.select(_orders.c.body).where(_orders.c.replaces == certificate_id)), Order)
+
+    async def orders_of(self, account_id: str, *, after: float, most: int) -> list[Order]:
+        """An account's orders made after a time (seconds since 1970), oldest first."""
+        statement = (
+            sa.select(_orders.c.body)
+            .where(_orders.c.account == account_id, _orders.c.created > after)
+            .order_by(_orders.c.created)
+            .limit(most)
+        )
+        return [_decode(row.body, Order) for row in await self._read(statement)]
+
+    async def orders_in_process(self) -> list[Order]:
+        """Orders whose certificate was being made."""
+        rows = await self._read(sa.select(_orders.c.body).where(_orders.c.status == Status.PROCESSING))
+        return [_decode(row.body, Order) for row in rows]
+
+    async def authorization(self, authorization_id: str) -> Authorization | None:
+        return _first(await self._read(_BY_ID[_authorizations], {"id": authorization_id}), Authorization)
+
+    async def authorizations(self, ids: Sequence[str]) -> list[Authorization]:
+        """These authorizations, in this order."""
+        if len(ids) == 1:
+            found = await self.authorization(ids[0])
+            return [found] if found else []
+        columns = (_authorizations.c.id, _authorizations.c.body)
+        rows = await self._read(sa.select(*columns).where(_authorizations.c.id.in_(ids)))
+        by_id = {row.id: _decode(row.body, Authorization) for row in rows}
+        return [by_id[each] for each in ids if each in by_id]
+
+    async def valid_authorizations(self, account_id: str, identifiers: Sequence[str]) -> list[Authorization]:
+        """What an account has proven about these names."""
+        statement = sa.select(_authorizations.c.body).where(
+            _authorizations.c.account == account_id,
+            _authorizations.c.identifier.in_(identifiers),
+            _authorizations.c.status == Status.VALID,
+        )
+        return [_decode(row.body, Authorization) for row in await self._read(statement)]
+
+    async def external_key(self, key_id: str) -> ExternalKey | None:
+        return _first(await self._read(_BY_ID[_external_keys], {"id": key_id}), ExternalKey)
+
+    async def external_keys(self) -> list[ExternalKey]:
+        rows = await self._read(sa.select(_external_keys.c.body).order_by(_external_keys.c.id))
+        return [_decode(row.body, ExternalKey) for row in rows]
+
+
+_BY_ID = {
+    table: sa.select(table.c.body).where(table.c.id == sa.bindparam("id"))
+    for table in (_accounts, _orders, _authorizations, _external_keys)
+}
+_BY_THUMBPRINT = sa.select(_accounts.c.body).where(_accounts.c.thumbprint == sa.bindparam("thumbprint"))
+
+
+_Object = TypeVar("_Object")
+
+
+def _first(rows: Sequence[Any], kind: type[_Object]) -> _Object | None:
+    return _decode(rows[0].body, kind) if rows else None
+
+
+def _encode(what: object) -> str:
+    return json.dumps(asdict(what), default=_plain)  # type: ignore[call-overload]  # every object here is a dataclass
+
+
+def _plain(value: object) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case Secret():
+            return base64.b64encode(value.reveal()).decode()
+        case _:
+            raise TypeError(f"{type(value).__name__} is not stored")
+
+
+def _decode(body: str, kind: type[_Object]) -> _Object:
+    content = json.loads(body)
+    readers = _READERS[kind]
+    return kind(**{
+        each.name: readers[each.name](content[each.name]) if each.name in readers else content[each.name]
+        for each in fields(kind)  # type: ignore[arg-type]  # every object here is a dataclass
+        if each.name in content
+    })  # fmt: skip
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _identifiers(found: list[Any]) -> tuple[Identifier, ...]:
+    return tuple(Identifier(**each) for each in found)
+
+
+_READERS: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
+    Account: {"contact": tuple, "created": _time, "status": Status},
+    Challenge: {"status": Status, "validated": _time},
+    Order: {
+        "identifiers": _identifiers, "authorizations": tuple, "created": _time, "expires": _time, "not_after": _time,
+        "status": Status,
+    },
+    Authorization: {
+        "identifier": lambda found: Identifier(**found), "expires": _time, "status": Status,
+        "challenges": lambda found: tuple(_decode(json.dumps(each), Challenge) for each in found),
+    },
+    ExternalKey: {
+        "secret": lambda text: Secret(base64.b64decode(text)), "created": _time, "expires": _time, "names": tuple,
+    },
+}  # fmt: skip

@@ -1,0 +1,80 @@
+"""What the mesh file says about the authority: profiles and ACME, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from handsel.pki.keys import KeyType
+
+MESH_ISSUER = "issuing"
+"""The issuing CA that every authority has; the mesh's own certificates come from it."""
+
+USUAL_KEYS = frozenset(KeyType) - {KeyType.MLDSA44, KeyType.MLDSA65, KeyType.MLDSA87}
+"""Post-quantum keys are opt-in: few clients understand them yet."""
+
+_STATUS_FROM = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One kind of certificate.
+
+    `issuer`: the name of the CA that signs it. `keys`: kinds of keys that it may hold.
+    `extended_usages`: `server_auth`, `client_auth`, `code_signing`, `email_protection` or dotted OIDs.
+    `common_name`: whether the subject carries the first DNS name, for programs that still look there.
+    `acme`: whether ACME clients may order it. `names`: patterns that its names must match; empty: any that the policy
+    allows. `lint_leaves`: whether pkilint sees each leaf, not only the profile. `pointers`: whether leaves say where
+    their status is (OCSP and CRL); None: if they live longer than a week.
+    `backdate`: how far `not_before` lies in the past, for clocks that run behind.
+    """
+
+    name: str
+    lifetime: timedelta
+    issuer: str = MESH_ISSUER
+    keys: frozenset[KeyType] = USUAL_KEYS
+    extended_usages: tuple[str, ...] = ("server_auth", "client_auth")
+    common_name: bool = False
+    acme: bool = False
+    names: tuple[str, ...] = ()
+    lint_leaves: bool = False
+    pointers: bool | None = None
+    backdate: timedelta = timedelta(minutes=1)
+    description: str = ""
+
+    @property
+    def says_where_status_is(self) -> bool:
+        return self.lifetime > _STATUS_FROM if self.pointers is None else self.pointers
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How the authority looks whether an ACME client controls a name.
+
+    `resolver`: `system`, or the address and port of a DNS server. `allow_private_addresses`: whether names may lead to
+    private addresses, loopback among them, and may have one label. `caa`: whether CAA records are asked for (RFC 8659).
+    """
+
+    http_port: int = 80
+    tls_port: int = 443
+    resolver: str = "system"
+    allow_private_addresses: bool = True
+    caa: bool = False
+
+
+@dataclass(frozen=True)
+class Acme:
+    """The ACME door. `external_account_required`: accounts need a key from `handsel ca acme eab`."""
+
+    external_account_required: bool = False
+    validation: Validation = Validation()
+    terms_of_service: str | None = None
+
+
+@dataclass(frozen=True)
+class Authority:
+    """All of it. `profiles` are the written ones; the built-in ones come with the authority."""
+
+    acme: Acme = Acme()
+    profiles: Mapping[str, Profile] = field(default_factory=dict)

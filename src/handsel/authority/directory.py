@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from handsel.authority.model import CheckedDraft, Host, Ticket
+from handsel.authority.revocation import Reason
 from handsel.pki.certificate import Certificate
 from handsel.pki.keys import pin, public_der
 
@@ -60,6 +61,18 @@ class Abandoned:
     """An intention that a crash left behind; nothing was handed out for it."""
 
     serial: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a certificate that was issued: by which CA and profile, for whom, and whether it is revoked."""
+
+    certificate: Certificate
+    issuer: str
+    profile: str
+    requested_by: str
+    revoked_at: datetime | None = None
+    reason: Reason | None = None
 
 
 def intended(checked: CheckedDraft) -> Intended:

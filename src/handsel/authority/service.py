@@ -35,11 +35,13 @@ class Intent:
 
 
 def make_ticket(
-    services: tuple[str, ...], lifetime: timedelta, secret: Secret, *, ticket_id: str, now: datetime
+    services: tuple[str, ...], lifetime: timedelta, secret: Secret, *, ticket_id: str, now: datetime, by: str = "local"
 ) -> Outcome[Ticket]:
     """A ticket for a host that will run these services."""
     ticket = Ticket(ticket_id, tickets.derive(secret), services, now + lifetime)
-    line = entry("ticket", now, ticket=ticket_id, services=",".join(services), expires=ticket.expires.isoformat())
+    line = entry(
+        "ticket", now, ticket=ticket_id, services=",".join(services), expires=ticket.expires.isoformat(), by=by
+    )
     return Outcome((directory.TicketMade(ticket), line), ticket)
 
 

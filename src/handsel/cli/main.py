@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import os
 import sys
-from typing import Any
 
 import click
 
 from handsel import __version__
+from handsel.cli.lazy import LazyGroup
 from handsel.errors import HandselError, InvalidFile
 
 _VERBS = {
@@ -29,32 +27,12 @@ _VERBS = {
 }
 
 
-class LazyGroup(click.Group):
-    """Imports a verb's module only when that verb is called: help and completion stay quick."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # as click has it
-        return list(_VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _VERBS:
-            return None
-        module = importlib.import_module(f"handsel.cli.{cmd_name}")
-        command: click.Command = module.command
-        return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and args[0] not in _VERBS and not args[0].startswith("-"):
-            close = difflib.get_close_matches(args[0], _VERBS, n=1)
-            hint = f" Did you mean '{close[0]}'?" if close else ""
-            raise click.UsageError(f"No such command '{args[0]}'.{hint}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_VERBS.items()))
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "HANDSEL"})
+@click.group(
+    cls=LazyGroup,
+    verbs=_VERBS,
+    package="handsel.cli",
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "HANDSEL"},
+)
 @click.version_option(__version__, prog_name="handsel")
 def root() -> None:
     """An identity for every service, and mutual TLS on every connection, from minute zero.

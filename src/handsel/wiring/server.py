@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import json
 import secrets
 import socket
 from dataclasses import dataclass
@@ -41,7 +40,6 @@ from handsel.mesh.adapters import tables as mesh_tables
 from handsel.mesh.adapters.publications import Publications
 from handsel.mesh.adapters.tables import PlacesReported, load_places
 from handsel.mesh.adapters.watch_http import Watches
-from handsel.mesh.stages import Stage, show
 from handsel.model.graph import Mesh, is_address
 from handsel.pki import csr
 from handsel.pki.certificate import to_pem
@@ -52,10 +50,12 @@ from handsel.store.adapters.files import hold_lock, make_folder, write_file
 from handsel.store.adapters.sqlite import SqliteStore
 from handsel.telemetry.adapters.prometheus import Scrape
 from handsel.telemetry.model import Measured
-from handsel.wiring.server_status import describe, measure
+from handsel.wiring.admin import mesh as admin_mesh
+from handsel.wiring.admin.acts import LOCAL, Acts, mount, on_local_socket
+from handsel.wiring.admin.mesh import Seen
+from handsel.wiring.server_status import measure
 
 _log = structlog.get_logger("handsel.server")
-JSON = "application/json"
 _SHORTEST_TICKET, _LONGEST_TICKET = timedelta(seconds=1), timedelta(days=30)
 
 
@@ -136,7 +136,7 @@ class Server:
         self.issuing = Issuing(self.store, lambda: self.issuers)
         self.publications = Publications(self.store)
         self.watches = Watches(self.publications.since)
-        self._places = await load_places(self.store)
+        self.places = await load_places(self.store)
         await self.store.commit(authority.settle(await self.directory.unfinished(), now=_now()).writes)
         await self._open_doors()
         await self.compile()
@@ -170,6 +170,10 @@ class Server:
     def admin_socket(self) -> Path:
         return self._runtime / "admin.sock"
 
+    @property
+    def metrics_url(self) -> str:
+        return f"http://127.0.0.1:{self._metrics_port}/metrics"
+
     def domain(self) -> Domain:
         """What the authority must know of the mesh as it is now."""
         identities = {name: service.identity for name, service in self.mesh.members.items()}
@@ -179,7 +183,7 @@ class Server:
             profiles(Lifetimes(leaf=self.mesh.leaf_lifetime), self.mesh.authority.profiles),
         )
 
-    async def make_ticket(self, services: tuple[str, ...], lifetime: timedelta) -> str:
+    async def make_ticket(self, services: tuple[str, ...], lifetime: timedelta, *, by: str = LOCAL) -> str:
         """A join ticket, as the line that a person copies. Raises `UsageError` for a service that is not there."""
         unknown = [name for name in services if name not in self.mesh.members and services != ALL_SERVICES]
         if unknown:
@@ -189,7 +193,7 @@ class Server:
         if not _SHORTEST_TICKET <= lifetime <= _LONGEST_TICKET:
             raise UsageError("a ticket can be used for at least a second and at most 30 days")
         secret = Secret(secrets.token_bytes(SECRET_BYTES))
-        outcome = authority.make_ticket(services, lifetime, secret, ticket_id=secrets.token_hex(8), now=_now())
+        outcome = authority.make_ticket(services, lifetime, secret, ticket_id=secrets.token_hex(8), now=_now(), by=by)
         await self.store.commit(outcome.writes)
         ticket = TicketText(self.url, str(self.mesh.trust_domain), outcome.answer.ticket_id, secret, self.keys.pins())
         return ticket.encode()
@@ -200,7 +204,7 @@ class Server:
             await self._publish()
 
     async def _publish(self, *writes: object) -> None:
-        wanted = mesh_service.compile_mesh(self.mesh, self._places)
+        wanted = mesh_service.compile_mesh(self.mesh, self.places)
         bundle = Bundle(self.issuers.roots).encode()
         for host in await self.directory.hosts():
             wanted.append(Publish(host.agent_id, Bundle.KIND, "", bundle))
@@ -232,12 +236,7 @@ class Server:
             ("POST", f"{PREFIX}/report"): self._take_report,
             ("GET", f"{PREFIX}/watch"): self._watch,
         }
-        admin: Routes = {
-            ("GET", "/v1/status"): self._status,
-            ("POST", "/v1/tickets"): self._make_ticket,
-            ("GET", "/v1/hosts"): self._hosts,
-            ("GET", "/v1/config"): self._config,
-        }
+        admin: Routes = {**health, **mount(self._acts(), on_local_socket)}
         scrape = Scrape(self._measure, __version__)
         metrics: Routes = {**health, ("GET", "/metrics"): scrape.handler()}
         measuring = self._listen("127.0.0.1", self._metrics_port)
@@ -249,6 +248,14 @@ class Server:
         ]
         for door in self._doors:
             await door.start()
+
+    def _acts(self) -> Acts:
+        """All that people may ask of this server, see `wiring.admin`."""
+
+        def see() -> Seen:
+            return Seen(self.mesh, self.places, self.issuers, self.url, self.metrics_url)
+
+        return {**admin_mesh.acts(see, self.directory, self.make_ticket)}
 
     def _listen(self, host: str, port: int) -> socket.socket:
         try:
@@ -294,7 +301,7 @@ class Server:
         report = Report.decode(request.body)
         mine = tuple(w for w in report.workloads if w.service in self.mesh.members and host.may_run(w.service))
         async with self._compiling:
-            self._places[host.agent_id] = {workload.service: workload for workload in mine}
+            self.places[host.agent_id] = {workload.service: workload for workload in mine}
             await self._publish(PlacesReported(host.agent_id, mine))
         return Response(200)
 
@@ -303,38 +310,9 @@ class Server:
         since = request.query.get("since", "0")
         return Stream(self.watches.frames(host.agent_id, int(since) if since.isdecimal() else 0))
 
-    # The admin socket
-
-    async def _make_ticket(self, request: Request) -> Response:
-        wanted = json.loads(request.body or b"{}")
-        services = tuple(wanted.get("services") or ALL_SERVICES)
-        ticket = await self.make_ticket(services, timedelta(seconds=float(wanted.get("lifetime_seconds", 600))))
-        return Response(200, json.dumps({"ticket": ticket}).encode(), JSON)
-
-    async def _hosts(self, _request: Request) -> Response:
-        hosts = [
-            {"agent": h.agent_id, "host": h.name, "services": list(h.services), "joined": h.joined.isoformat()}
-            for h in await self.directory.hosts()
-        ]
-        return Response(200, json.dumps(hosts).encode(), JSON)
-
-    async def _config(self, request: Request) -> Response:
-        try:
-            stage = Stage(request.query.get("stage", ""))
-        except ValueError as error:
-            raise UsageError(f"a stage is one of {', '.join(Stage)}") from error
-        return Response(200, json.dumps(show(self.mesh, self._places, stage)).encode(), JSON)
-
-    async def _status(self, _request: Request) -> Response:
-        status = describe(
-            self.mesh, self._places, self.issuers.mesh, await self.directory.hosts(), self.url,
-            f"http://127.0.0.1:{self._metrics_port}/metrics", await self.directory.issued_count(),
-        )  # fmt: skip
-        return Response(200, json.dumps(status).encode(), JSON)
-
     async def _measure(self) -> Measured:
         return measure(
-            self.mesh, self._places, self.issuers.mesh, self._own.certificate, len(await self.directory.hosts()),
+            self.mesh, self.places, self.issuers.mesh, self._own.certificate, len(await self.directory.hosts()),
             await self.directory.issued_count(),
         )  # fmt: skip
 

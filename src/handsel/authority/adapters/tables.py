@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
-from handsel.authority.directory import Abandoned, HostJoined, Intended, Issued, TicketMade, TicketRedeemed
+from handsel.authority.directory import Abandoned, HostJoined, Intended, Issued, Record, TicketMade, TicketRedeemed
 from handsel.authority.model import Host, Ticket
+from handsel.authority.revocation import Reason, Revoked
 from handsel.errors import Conflict
 from handsel.pki.certificate import Certificate
 from handsel.store.adapters.sql import SqlStore, apply_once, metadata
@@ -50,6 +52,17 @@ certificate_names = sa.Table(
     metadata,
     sa.Column("serial", sa.Text, sa.ForeignKey("certificates.serial"), primary_key=True),
     sa.Column("name", sa.Text, primary_key=True, index=True),
+)
+
+
+revocations = sa.Table(
+    "revocations",
+    metadata,
+    sa.Column("serial", sa.Text, sa.ForeignKey("certificates.serial"), primary_key=True),
+    sa.Column("issuer", sa.Text, nullable=False),
+    sa.Column("reason", sa.Integer, nullable=False),
+    sa.Column("at", sa.Float, nullable=False, index=True),
+    sa.Column("by", sa.Text, nullable=False),
 )
 
 
@@ -125,6 +138,17 @@ def _settle(connection: sa.Connection, serial: str, values: dict[str, object]) -
     apply_once(connection.execute(statement).rowcount, lambda: Conflict(f"serial {serial} was not intended"))
 
 
+def _revoke(connection: sa.Connection, write: Revoked) -> None:
+    values = {
+        "serial": write.serial, "issuer": write.issuer, "reason": int(write.reason), "at": write.at.timestamp(),
+        "by": write.by,
+    }  # fmt: skip
+    try:
+        connection.execute(sa.insert(revocations), values)
+    except sa.exc.IntegrityError as error:
+        raise Conflict(f"{write.serial} was revoked before, or never issued") from error
+
+
 APPLIERS: Appliers = {
     TicketMade: _make_ticket,
     TicketRedeemed: _redeem_ticket,
@@ -132,6 +156,7 @@ APPLIERS: Appliers = {
     Intended: _intend,
     Issued: _issue,
     Abandoned: _abandon,
+    Revoked: _revoke,
 }
 
 
@@ -177,6 +202,11 @@ class Directory:
         rows = await self._read(_ISSUED, {"serial": serial})
         return Certificate(rows[0].der) if rows else None
 
+    async def record(self, serial: str) -> Record | None:
+        """What is known of a certificate that was issued."""
+        rows = await self._read(_RECORD, {"serial": serial})
+        return _record(rows[0]) if rows else None
+
     async def requested_by(self, serial: str) -> str | None:
         """Who asked for a certificate: `agent/ID`, `account/ID` or `server`."""
         rows = await self._read(sa.select(certificates.c.requested_by).where(certificates.c.serial == serial))
@@ -189,6 +219,22 @@ class Directory:
         ]
 
 
+def _record(row: sa.Row[Any]) -> Record:
+    return Record(
+        Certificate(row.der), row.issuer, row.profile, row.requested_by,
+        datetime.fromtimestamp(row.at, UTC) if row.at is not None else None,
+        Reason(row.reason) if row.reason is not None else None,
+    )  # fmt: skip
+
+
+_RECORD = (
+    sa.select(
+        certificates.c.der, certificates.c.issuer, certificates.c.profile, certificates.c.requested_by,
+        revocations.c.at, revocations.c.reason,
+    )
+    .join_from(certificates, revocations, isouter=True)
+    .where(certificates.c.serial == sa.bindparam("serial"), certificates.c.state == "issued")
+)  # fmt: skip
 _ISSUED = sa.select(certificates.c.der).where(
     certificates.c.serial == sa.bindparam("serial"), certificates.c.state == "issued"
 )

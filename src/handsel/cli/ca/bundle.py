@@ -1,4 +1,4 @@
-"""`handsel ca`: the private certificate authority."""
+"""`handsel ca bundle`: the roots."""
 
 from __future__ import annotations
 
@@ -9,20 +9,10 @@ import click
 from handsel.cli import common
 
 
-@click.group()
-def command() -> None:
-    """The private certificate authority.
-
-    \b
-    Examples:
-      handsel ca bundle --state /var/lib/handsel > root.pem
-    """
-
-
-@command.command()
+@click.command()
 @common.state_option
 @common.config_option
-def bundle(state: Path | None, config: Path) -> None:
+def command(state: Path | None, config: Path) -> None:
     """Print the roots that clients must trust, as PEM.
 
     \b

@@ -1,0 +1,21 @@
+"""`handsel ca`: the private certificate authority."""
+
+from __future__ import annotations
+
+import click
+
+from handsel.cli.lazy import LazyGroup
+
+_VERBS = {
+    "bundle": "The roots that clients must trust, as PEM.",
+}
+
+
+@click.group(cls=LazyGroup, verbs=_VERBS, package="handsel.cli.ca")
+def command() -> None:
+    """The private certificate authority.
+
+    \b
+    Examples:
+      handsel ca bundle --state /var/lib/handsel > root.pem
+    """

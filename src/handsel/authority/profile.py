@@ -37,6 +37,8 @@ class Profiles:
 
 
 WORKLOAD, AGENT, SERVER, DEFAULT = "workload", "agent", "server", "default"
+ADMINISTRATOR = "administrator"
+_ADMINISTRATOR_LIFETIME = timedelta(days=30)
 
 
 def profiles(lifetimes: Lifetimes, written: Mapping[str, Profile] | None = None) -> Profiles:
@@ -45,6 +47,10 @@ def profiles(lifetimes: Lifetimes, written: Mapping[str, Profile] | None = None)
         Profile(WORKLOAD, lifetimes.leaf, keys=frozenset({KeyType.P256}), description="an identity of the mesh"),
         Profile(AGENT, lifetimes.agent, keys=frozenset({KeyType.P256}), description="a host's agent"),
         Profile(SERVER, lifetimes.agent, keys=frozenset({KeyType.P256}), description="handsel's own door"),
+        Profile(
+            ADMINISTRATOR, _ADMINISTRATOR_LIFETIME, extended_usages=("client_auth",), pointers=False,
+            description="somebody who administers this authority",
+        ),
         Profile(DEFAULT, timedelta(hours=24), acme=True, description="what a client gets that asks for nothing else"),
     )
     return Profiles({**{profile.name: profile for profile in own}, **(written or {})})

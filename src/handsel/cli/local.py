@@ -9,19 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from handsel import settings
-from handsel.errors import HandselError, Unreachable
+from handsel.errors import ExitCode, HandselError, Unreachable
 
 _TIMEOUT_SECONDS = 30.0
 
 
 def call_server(state: Path, method: str, path: str, body: object = None) -> Any:
-    """Ask the server that runs on this state folder. Raises `Unreachable`."""
-    return _call(settings.runtime_folder(state) / "admin.sock", "server", method, path, body)
+    """Ask the server that runs on this state folder, or the one that an administrator's folder is for.
+
+    Raises `Unreachable`, or the error that it answers.
+    """
+    if (state / "admin.json").exists():
+        from handsel.wiring.admin_folder import AdminFolder
+
+        remote = AdminFolder(state).connection(_TIMEOUT_SECONDS)
+        return _call(remote, f"server at {remote.host}:{remote.port}", method, f"/admin{path}", body)
+    socket_path = settings.runtime_folder(state) / "admin.sock"
+    return _call(_UnixConnection(socket_path), f"server at {socket_path}", method, path, body)
 
 
 def call_agent(state: Path, method: str, path: str, body: object = None) -> Any:
     """Ask the agent that runs on this state folder. Raises `Unreachable`."""
-    return _call(settings.runtime_folder(state) / "control.sock", "agent", method, path, body)
+    socket_path = settings.runtime_folder(state) / "control.sock"
+    return _call(_UnixConnection(socket_path), f"agent at {socket_path}", method, path, body)
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -35,20 +45,18 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _call(path: Path, part: str, method: str, target: str, body: object) -> Any:
-    connection = _UnixConnection(path)
+def _call(connection: http.client.HTTPConnection, whom: str, method: str, target: str, body: object) -> Any:
     try:
         connection.request(method, target, body=None if body is None else json.dumps(body))
         response = connection.getresponse()
         content = response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(
-            f"no {part} answers at {path}", next_step=f"is the {part} running, and is --state the same?"
-        ) from error
+        raise Unreachable(f"no {whom} answers: {error}", next_step="is it running, and is --state the same?") from error
     finally:
         connection.close()
     if response.status != 200:
         code, _, message = content.decode(errors="replace").partition(" ")
-        error_type = type("Answered", (HandselError,), {"code": code})
+        exit_code = ExitCode.UNREACHABLE if response.status == 401 else ExitCode.FAILED
+        error_type = type("Answered", (HandselError,), {"code": code, "exit_code": exit_code})
         raise error_type(message)
     return json.loads(content)

@@ -49,6 +49,10 @@ class TrustDomain:
         """The identity of the agent with this id (reserved path)."""
         return SpiffeId(self, f"/handsel/agent/{agent_id}")
 
+    def administrator(self, name: str) -> SpiffeId:
+        """The identity of a person or program that administers this authority (reserved path)."""
+        return SpiffeId(self, f"/handsel/admin/{name}")
+
     def workload(self, namespace: str, service_account: str) -> SpiffeId:
         """A workload's identity, in the form that Istio's principals use."""
         return SpiffeId(self, f"/ns/{namespace}/sa/{service_account}")
@@ -89,6 +93,12 @@ class SpiffeId:
     def agent_id(self) -> str | None:
         """The id of the agent that this names, or None when it names no agent."""
         prefix = "/handsel/agent/"
+        return self.path.removeprefix(prefix) if self.path.startswith(prefix) else None
+
+    @property
+    def administrator_name(self) -> str | None:
+        """The name of the administrator that this names, or None when it names none."""
+        prefix = "/handsel/admin/"
         return self.path.removeprefix(prefix) if self.path.startswith(prefix) else None
 
     @property

@@ -15,11 +15,12 @@ import structlog
 
 from handsel import __version__, settings
 from handsel.authority import service as authority
-from handsel.authority.adapters import acme_tables
+from handsel.authority.adapters import acme_tables, administration_tables
 from handsel.authority.adapters import tables as authority_tables
 from handsel.authority.adapters.acme_http import PREFIX as ACME_PREFIX
 from handsel.authority.adapters.acme_http import AcmeDoor
 from handsel.authority.adapters.acme_tables import AcmeObjects
+from handsel.authority.adapters.administration_tables import Administrators
 from handsel.authority.adapters.agents_http import AgentsDoor
 from handsel.authority.adapters.issuing import Issuing
 from handsel.authority.adapters.nonces import MemoryNonces
@@ -50,8 +51,10 @@ from handsel.store.adapters.files import hold_lock, make_folder, write_file
 from handsel.store.adapters.sqlite import SqliteStore
 from handsel.telemetry.adapters.prometheus import Scrape
 from handsel.telemetry.model import Measured
+from handsel.wiring.admin import administrators as admin_people
 from handsel.wiring.admin import mesh as admin_mesh
 from handsel.wiring.admin.acts import LOCAL, Acts, mount, on_local_socket
+from handsel.wiring.admin.administrators import by_certificate
 from handsel.wiring.admin.mesh import Seen
 from handsel.wiring.server_status import measure
 
@@ -127,12 +130,14 @@ class Server:
             {
                 **authority_tables.APPLIERS,
                 **acme_tables.APPLIERS,
+                **administration_tables.APPLIERS,
                 **publication_tables.APPLIERS,
                 **mesh_tables.APPLIERS,
             },
         )
         self._held.callback(self.store.close)
         self.directory = Directory(self.store)
+        self.administrators = Administrators(self.store)
         self.issuing = Issuing(self.store, lambda: self.issuers)
         self.publications = Publications(self.store)
         self.watches = Watches(self.publications.since)
@@ -233,6 +238,7 @@ class Server:
             **health,
             **agents.routes(),
             ("*", ACME_PREFIX): self._acme.handle,
+            **mount(self._acts(), by_certificate(self.administrators, self.domain, lambda _leaf: False), "/admin"),
             ("POST", f"{PREFIX}/report"): self._take_report,
             ("GET", f"{PREFIX}/watch"): self._watch,
         }
@@ -255,7 +261,10 @@ class Server:
         def see() -> Seen:
             return Seen(self.mesh, self.places, self.issuers, self.url, self.metrics_url)
 
-        return {**admin_mesh.acts(see, self.directory, self.make_ticket)}
+        return {
+            **admin_mesh.acts(see, self.directory, self.make_ticket),
+            **admin_people.acts(self.store, self.administrators, self.issuing, self.domain),
+        }
 
     def _listen(self, host: str, port: int) -> socket.socket:
         try:

@@ -7,6 +7,7 @@ import click
 from handsel.cli.lazy import LazyGroup
 
 _VERBS = {
+    "admin": "Who administers this authority, and with which role.",
     "bundle": "The roots that clients must trust, as PEM.",
 }
 

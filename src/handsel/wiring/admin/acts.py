@@ -5,27 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
+from handsel.authority.administration import Role
 from handsel.door.asgi import Handler, Request, Response, Routes
 from handsel.errors import NotAuthorised, UsageError
 
 JSON = "application/json"
 LOCAL = "local"
 """Who asks on the admin socket: whoever may open it, which is the server's own user and root."""
-
-
-class Role(IntEnum):
-    """What somebody may do; each role may do what those before it may.
-
-    `VIEWER` reads what is no secret. `OPERATOR` makes tickets, applies, revokes and bans. `ADMINISTRATOR` also rotates
-    CAs, reads secrets and says who has which role.
-    """
-
-    VIEWER = 1
-    OPERATOR = 2
-    ADMINISTRATOR = 3
 
 
 @dataclass(frozen=True)
@@ -80,7 +68,7 @@ def _handler(act: Act, who_asks: WhoAsks) -> Handler:
     async def handle(request: Request) -> Response:
         by, role = await who_asks(request)
         if role < act.role:
-            raise NotAuthorised(f"{by} is {role.name.lower()}, and this needs the role {act.role.name.lower()}")
+            raise NotAuthorised(f"{by} is {role}, and this needs the role {act.role}")
         return Response(200, json.dumps(await act.do(Asked(request, by))).encode(), JSON)
 
     return handle

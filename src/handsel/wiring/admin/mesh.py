@@ -8,12 +8,13 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from handsel.authority.adapters.tables import Directory
+from handsel.authority.administration import Role
 from handsel.authority.model import ALL_SERVICES, Issuers
 from handsel.errors import UsageError
 from handsel.mesh.stages import Stage, show
 from handsel.mesh.translate import Places
 from handsel.model.graph import Mesh
-from handsel.wiring.admin.acts import Act, Acts, Asked, Role
+from handsel.wiring.admin.acts import Act, Acts, Asked
 from handsel.wiring.server_status import describe
 
 

@@ -1,0 +1,58 @@
+"""An authority run by the real command: `handsel server` alone, on free ports."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.mesh_process import Handsel, run, short_folder
+
+
+class Authority:
+    """A running server. `folder` is short and everything lies in it; `state` is its state folder."""
+
+    def __init__(self, folder: Path, config: str, *arguments: str) -> None:
+        self.folder = folder
+        self.state = folder / "s"
+        self._arguments = arguments
+        if config:
+            (folder / "handsel.yaml").write_text(config)
+        self.start()
+
+    def start(self) -> None:
+        """Start it, or start it again on the same state."""
+        config = ["--config", "handsel.yaml"] if (self.folder / "handsel.yaml").exists() else []
+        self.server = Handsel(
+            self.folder, "server", "server", "--state", str(self.state), "--listen", "127.0.0.1:0",
+            "--metrics-port", "0", *config, *self._arguments,
+        )  # fmt: skip
+        self.server.wait_for("server https://")
+        line = next(each for each in reversed(self.server.output().splitlines()) if each.startswith("server https://"))
+        self.url = line.split()[1].rstrip(",")
+        self.roots = self.folder / "roots.pem"
+        self.roots.write_text(self.run("ca", "bundle").stdout)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command of handsel about this authority."""
+        return run(*arguments, "--state", str(self.state), cwd=self.folder)
+
+    def json(self, *arguments: str) -> Any:
+        """What a command says as JSON."""
+        done = self.run(*arguments, "-o", "json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@contextlib.contextmanager
+def authority(config: str = "", *arguments: str) -> Iterator[Authority]:
+    """An authority with this mesh file, until the end of the test."""
+    with short_folder() as folder:
+        running = Authority(folder, config, *arguments)
+        try:
+            yield running
+        finally:
+            running.server.stop()

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from handsel import settings
+from handsel.errors import UsageError
 
 config_option = click.option(
     "-f",
@@ -83,6 +84,16 @@ def process_started() -> float:
     """When this process began, as `time.time()` (proc(5), field 22 of stat, and the boot time)."""
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def seconds(text: str, option: str) -> float:
+    """A duration that was given to an option, in seconds. Raises `UsageError`."""
+    from handsel.model.durations import parse_duration
+
+    try:
+        return parse_duration(text).total_seconds()
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
 
 
 def print_yaml(content: object) -> None:

@@ -15,8 +15,6 @@ import structlog
 
 from handsel import __version__, settings
 from handsel.authority import service as authority
-from handsel.authority.adapters import acme_tables, administration_tables
-from handsel.authority.adapters import tables as authority_tables
 from handsel.authority.adapters.acme_http import PREFIX as ACME_PREFIX
 from handsel.authority.adapters.acme_http import AcmeDoor
 from handsel.authority.adapters.acme_tables import AcmeObjects
@@ -25,6 +23,7 @@ from handsel.authority.adapters.agents_http import AgentsDoor
 from handsel.authority.adapters.issuing import Issuing
 from handsel.authority.adapters.nonces import MemoryNonces
 from handsel.authority.adapters.probes import Probes
+from handsel.authority.adapters.search_tables import Search
 from handsel.authority.adapters.signers import KeyFolder
 from handsel.authority.adapters.tables import Directory
 from handsel.authority.model import ALL_SERVICES, Domain, Host, Issuers, Leaf
@@ -36,8 +35,6 @@ from handsel.link.messages import PREFIX, Bundle, Report
 from handsel.link.resume import Publish, changed
 from handsel.link.ticket import SECRET_BYTES, TicketText
 from handsel.mesh import service as mesh_service
-from handsel.mesh.adapters import publications as publication_tables
-from handsel.mesh.adapters import tables as mesh_tables
 from handsel.mesh.adapters.publications import Publications
 from handsel.mesh.adapters.tables import PlacesReported, load_places
 from handsel.mesh.adapters.watch_http import Watches
@@ -48,15 +45,18 @@ from handsel.pki.keys import PrivateKey
 from handsel.pki.names import dns_name
 from handsel.pki.secret import Secret
 from handsel.store.adapters.files import hold_lock, make_folder, write_file
-from handsel.store.adapters.sqlite import SqliteStore
 from handsel.telemetry.adapters.prometheus import Scrape
 from handsel.telemetry.model import Measured
 from handsel.wiring.admin import administrators as admin_people
+from handsel.wiring.admin import certificates as admin_certificates
+from handsel.wiring.admin import journal as admin_journal
 from handsel.wiring.admin import mesh as admin_mesh
 from handsel.wiring.admin.acts import LOCAL, Acts, mount, on_local_socket
 from handsel.wiring.admin.administrators import by_certificate
 from handsel.wiring.admin.mesh import Seen
+from handsel.wiring.ledger import LedgerKeeper
 from handsel.wiring.server_status import measure
+from handsel.wiring.storage import open_store
 
 _log = structlog.get_logger("handsel.server")
 _SHORTEST_TICKET, _LONGEST_TICKET = timedelta(seconds=1), timedelta(days=30)
@@ -125,19 +125,12 @@ class Server:
             self.mesh.trust_domain, now=_now(), may_make=not self.folder.database.exists()
         )
         self.issuers = Issuers.only(issuer)
-        self.store = SqliteStore(
-            self.folder.database,
-            {
-                **authority_tables.APPLIERS,
-                **acme_tables.APPLIERS,
-                **administration_tables.APPLIERS,
-                **publication_tables.APPLIERS,
-                **mesh_tables.APPLIERS,
-            },
-        )
+        self.store = open_store(self.folder.database)  # new tables' adapters: see `wiring.storage.APPLIERS`
         self._held.callback(self.store.close)
         self.directory = Directory(self.store)
         self.administrators = Administrators(self.store)
+        self._ledger = LedgerKeeper(self.store, self.mesh.trust_domain, self.folder.authority)
+        await self._ledger.start()
         self.issuing = Issuing(self.store, lambda: self.issuers)
         self.publications = Publications(self.store)
         self.watches = Watches(self.publications.since)
@@ -146,6 +139,7 @@ class Server:
         await self._open_doors()
         await self.compile()
         self._tasks.append(asyncio.create_task(self._keep_own_certificate()))
+        self._tasks.append(asyncio.create_task(self._ledger.keep()))
 
     async def stop(self) -> None:
         """End the watches first, then the doors, then the store."""
@@ -157,6 +151,7 @@ class Server:
         await asyncio.gather(*(door.stop() for door in self._doors))
         if self.opened:
             await self._acme.stop()
+            await self._ledger.sign()
         if self.opened:
             self.admin_socket.unlink(missing_ok=True)
         self._held.close()
@@ -263,6 +258,10 @@ class Server:
 
         return {
             **admin_mesh.acts(see, self.directory, self.make_ticket),
+            **admin_certificates.acts(Search(self.store)),
+            **admin_journal.acts(
+                self.store, self.mesh.trust_domain, lambda: self._ledger.public_key, self._ledger.sign
+            ),
             **admin_people.acts(self.store, self.administrators, self.issuing, self.domain),
         }
 

@@ -8,6 +8,7 @@ from handsel.cli.lazy import LazyGroup
 
 _VERBS = {
     "admin": "Who administers this authority, and with which role.",
+    "journal": "What happened, and whether that can be believed.",
     "bundle": "The roots that clients must trust, as PEM.",
 }
 

@@ -1,4 +1,4 @@
-"""`handsel cert`: certificates, as files."""
+"""`handsel cert inspect`: what is in a certificate file."""
 
 from __future__ import annotations
 
@@ -15,22 +15,11 @@ from handsel.cli.explain import print_fields, print_title
 from handsel.errors import UsageError
 
 
-@click.group()
-def command() -> None:
-    """Certificates, as files.
-
-    \b
-    Examples:
-      handsel cert inspect server.crt
-      openssl s_client -connect HOST:443 -showcerts </dev/null | handsel cert inspect
-    """
-
-
-@command.command()
+@click.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
 @click.option("--short", is_flag=True, help="One line a certificate.")
 @common.output_option
-def inspect(file: Path, output: str, *, short: bool) -> None:
+def command(file: Path, output: str, *, short: bool) -> None:
     """Show what is in a certificate file, PEM or DER, and say what is wrong with it. Without FILE: standard input.
 
     Keys are never shown, only that they are there.

@@ -1,0 +1,25 @@
+"""`handsel cert`: certificates, as files and in the directory."""
+
+from __future__ import annotations
+
+import click
+
+from handsel.cli.lazy import LazyGroup
+
+_VERBS = {
+    "inspect": "What is in a certificate file, and what is wrong with it.",
+    "list": "Search what the authority has issued.",
+    "forecast": "What ends when.",
+}
+
+
+@click.group(cls=LazyGroup, verbs=_VERBS, package="handsel.cli.cert")
+def command() -> None:
+    """Certificates, as files and in the authority's directory.
+
+    \b
+    Examples:
+      handsel cert inspect server.crt
+      openssl s_client -connect HOST:443 -showcerts </dev/null | handsel cert inspect
+      handsel cert list --expires-within 7d --state /var/lib/handsel
+    """

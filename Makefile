@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check fix lock setup test-deps bench golden docs soak wire
+.PHONY: demo test check fix lock setup test-deps bench golden docs soak wire migration
 
 demo: setup
 	$(BIN)/handsel up --demo
@@ -44,6 +44,10 @@ golden: setup
 # Write the generated references anew: commands, settings, errors.
 docs: setup
 	$(BIN)/python docs/generate.py
+
+# What the newest migration must add to an older database, from the tables declared in code.
+migration: setup
+	$(BIN)/python tools/migration.py
 
 # The messages between server and agent, from their description.
 wire: setup

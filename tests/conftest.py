@@ -9,14 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
-from handsel.authority.adapters import tables as authority_tables
-from handsel.mesh.adapters import publications
-from handsel.mesh.adapters import tables as mesh_tables
 from handsel.store.adapters.sqlite import SqliteStore
+from handsel.wiring.storage import APPLIERS
+from tests import postgres as postgres_server
 from tests.support import TestAuthority
 
 # As the command line sets it; gRPC reads it when it starts.
@@ -43,6 +43,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Any:
+    """Make what an `async def` fixture gives, on a loop of its own too."""
+    if not inspect.iscoroutinefunction(fixturedef.func):
+        return None
+    arguments = {name: request.getfixturevalue(name) for name in fixturedef.argnames}
+    made = asyncio.run(fixturedef.func(**arguments))
+    fixturedef.cached_result = (made, fixturedef.cache_key(request), None)
+    return made
+
+
 @pytest.fixture(scope="session")
 def authority() -> TestAuthority:
     """An authority of `test.internal`, made at `NOW`."""
@@ -65,7 +76,13 @@ def short_folder() -> Iterator[Path]:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
     """A store with every table of the server, on disk."""
-    appliers = {**authority_tables.APPLIERS, **publications.APPLIERS, **mesh_tables.APPLIERS}
-    store = SqliteStore(tmp_path / "handsel.db", appliers)
+    store = SqliteStore(tmp_path / "handsel.db", APPLIERS)
     yield store
     store.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A PostgreSQL that runs as long as the tests, see `tests.postgres`."""
+    with postgres_server.running() as server:
+        yield server

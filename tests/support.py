@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import ssl
 import tempfile
@@ -16,17 +17,18 @@ from hypothesis import strategies as st
 
 from handsel.agent.model import KeyPair
 from handsel.authority import ca
-from handsel.authority.model import Approval, CheckedDraft, Issuer
+from handsel.authority.model import Approval, CheckedDraft, Issuer, Issuers
 from handsel.authority.service import random_serial
 from handsel.documents.yaml import Document
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, server_context
 from handsel.door.asgi import Door, Routes
 from handsel.model import file
+from handsel.model.authority import Profile
 from handsel.model.file import Included
 from handsel.model.graph import Mesh
 from handsel.pki.certificate import to_pem
-from handsel.pki.keys import PrivateKey
-from handsel.pki.names import SpiffeId, TrustDomain
+from handsel.pki.keys import KeyType, PrivateKey
+from handsel.pki.names import Names, SpiffeId, TrustDomain
 from handsel.store.adapters.files import write_file
 
 TRUST_DOMAIN = TrustDomain("test.internal")
@@ -50,6 +52,11 @@ class TestAuthority:
         issuing = ca.make_issuing(trust_domain, key, root, root_key, serial=random_serial(), now=now)
         return cls(trust_domain, Issuer(key, issuing, root), now)
 
+    @property
+    def issuers(self) -> Issuers:
+        """Its one CA, as the stories take it."""
+        return Issuers.only(self.issuer)
+
     def pair(
         self,
         identity: SpiffeId,
@@ -62,9 +69,17 @@ class TestAuthority:
     ) -> KeyPair:
         """A key and its chain. `not_before` is exactly `now`."""
         key = key or PrivateKey.generate()
-        approval = Approval(identity, dns_names, ip_names, key.handle.public_key(), lifetime, "test")
-        draft = ca.prepare(approval, self.issuer, serial=random_serial(), now=now or self.now, backdate=timedelta())
-        return KeyPair(key, (ca.sign(CheckedDraft(draft), self.issuer), self.issuer.certificate))
+        names = Names(dns=dns_names, ip=ip_names, uri=(str(identity),))
+        profile = Profile("test", lifetime, backdate=timedelta())
+        approval = Approval(names, identity, key.handle.public_key(), profile, lifetime, "test")
+        draft = ca.prepare(approval, self.issuer, serial=random_serial(), now=now or self.now)
+        return KeyPair(key, ca.sign(CheckedDraft(draft)).chain)
+
+
+@functools.cache
+def key_of(kind: KeyType) -> PrivateKey:
+    """A key of this kind, made once: a large RSA key takes its time."""
+    return PrivateKey.generate(kind)
 
 
 def read_mesh(

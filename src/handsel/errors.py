@@ -5,14 +5,19 @@ HandselError
 ├── UsageError         HS-C002  operator   a command that cannot be carried out as given
 ├── StateError         HS-S001  operator   the state folder cannot be used
 ├── StateInUse         HS-S002  operator   another process holds the state folder
+├── ReadOnly           HS-S005  operator   this server was started to read only
 ├── PortInUse          HS-S003  operator   a port that a person wrote is taken
 ├── EnvoyMissing       HS-S004  operator   no Envoy binary to run
 ├── Unreachable        HS-L001  network    the other part of handsel does not answer
 ├── NotAuthorised      HS-L002  peer       the other part knows us and refuses
 ├── ProtocolError      HS-L003  peer       bytes that are not what the protocol says
 ├── Refused            HS-A001  peer       the authority refuses to sign
+├── NotInJournal       HS-A009  us         a certificate, or the proof of one, is not in the journal
 ├── TicketRefused      HS-A002  operator   a join ticket is wrong, used or too old
+├── KeyRefused         HS-A003  peer       a key that is weak, known to others, or somebody else's
+├── ProfileRefused     HS-A004  operator   a profile whose certificates would break a standard
 ├── Conflict           HS-D001  us         a precondition of a write no longer holds
+├── NonceSpent         HS-D002  peer       an ACME nonce was used before, here or at another server
 └── Bug                HS-X001  us         an invariant of our own is broken
 """
 
@@ -100,6 +105,12 @@ class StateInUse(StateError):
     code = "HS-S002"
 
 
+class ReadOnly(StateError):
+    """Something would have to be written, and this server was started to read only."""
+
+    code = "HS-S005"
+
+
 class PortInUse(HandselError):
     """A port that a person wrote down is taken by another process."""
 
@@ -136,16 +147,40 @@ class Refused(HandselError):
     code, fault = "HS-A001", Fault.PEER
 
 
+class NotInJournal(HandselError):
+    """A certificate, or the proof of one, is not in the journal."""
+
+    code, exit_code = "HS-A009", ExitCode.FINDINGS
+
+
 class TicketRefused(Refused):
     """A join ticket is malformed, unknown, already used or too old."""
 
     code, fault = "HS-A002", Fault.OPERATOR
 
 
+class KeyRefused(Refused):
+    """The authority signs nothing for this key: it is weak, known to others, or belongs to somebody else."""
+
+    code = "HS-A003"
+
+
+class ProfileRefused(Refused):
+    """A profile's certificates would break a standard; the message names the finding."""
+
+    code, fault, exit_code = "HS-A004", Fault.OPERATOR, ExitCode.USAGE
+
+
 class Conflict(HandselError):
     """A write's precondition no longer holds; nothing of its outcome was written."""
 
     code = "HS-D001"
+
+
+class NonceSpent(Conflict):
+    """The nonce of an ACME request was used before, at this server or at another one."""
+
+    code, fault = "HS-D002", Fault.PEER
 
 
 class Bug(HandselError):

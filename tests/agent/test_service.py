@@ -11,6 +11,7 @@ from handsel.agent import renewal, service
 from handsel.errors import ProtocolError
 from handsel.pki import csr
 from handsel.pki.keys import PrivateKey
+from handsel.pki.names import Names
 from tests.agent.things import assigned, holdings, identity, workload
 from tests.support import NOW
 
@@ -61,7 +62,7 @@ def test_every_request_has_a_key_of_its_own_and_the_name_of_its_service(authorit
     asked = service.ask(["web", "emoji"])
     again = service.ask(["web"])
     requests = [csr.parse(der) for _, der in asked.request(_two(authority)).wanted]
-    assert [each.identity for each in requests] == [identity("web"), identity("emoji")]
+    assert [each.names for each in requests] == [Names(uri=(str(identity(name)),)) for name in ("web", "emoji")]
     keys = {each.public_key_der for each in requests} | {again.keys[0][1].public_der()}
     assert len(keys) == 3
 

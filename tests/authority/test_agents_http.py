@@ -10,8 +10,10 @@ import pytest
 
 from handsel.authority import service
 from handsel.authority.adapters.agents_http import AgentsDoor
+from handsel.authority.adapters.issuing import Issuing
 from handsel.authority.adapters.tables import Directory
-from handsel.authority.model import Domain, Host, Lifetimes
+from handsel.authority.model import Domain, Host
+from handsel.authority.profile import Lifetimes, profiles
 from handsel.door.asgi import Request
 from handsel.errors import NotAuthorised, ProtocolError, Refused, TicketRefused
 from handsel.link import ticket as tickets
@@ -48,12 +50,16 @@ class World:
         self.directory = Directory(store)
         self.joined: list[Host] = []
         self.door = AgentsDoor(
-            store, self.directory, authority.issuer, self.domain, lambda: (SHOWN, BEFORE), self.joined.append
+            Issuing(store, lambda: authority.issuers),
+            self.directory,
+            self.domain,
+            lambda: (SHOWN, BEFORE),
+            self.joined.append,
         )
 
     def domain(self) -> Domain:
         emoji = TRUST_DOMAIN.workload("default", "emoji")
-        return Domain(TRUST_DOMAIN, {"web": WEB, "emoji": emoji}, Lifetimes())
+        return Domain(TRUST_DOMAIN, {"web": WEB, "emoji": emoji}, profiles(Lifetimes()))
 
     async def call(self, name: str, body: bytes, peer: Certificate | None = None, version: str | None = VERSION):
         headers = {VERSION_HEADER: version} if version is not None else {}
@@ -88,7 +94,7 @@ async def test_a_host_joins_and_is_told_to_the_mesh_when_it_is_durable(world):
     assert answer.chain[0].spiffe_id == TRUST_DOMAIN.agent(answer.agent_id)
     assert answer.chain[1:] == (world.authority.issuer.certificate,)
     assert answer.roots == (world.authority.issuer.root,)
-    assert world.joined == world.directory.hosts()
+    assert world.joined == await world.directory.hosts()
     assert (world.joined[0].agent_id, world.joined[0].name) == (answer.agent_id, "host.example")
 
 
@@ -104,8 +110,8 @@ async def test_of_two_that_race_with_one_ticket_the_slower_is_refused(world):
     results = await asyncio.gather(*(world.join() for _ in range(5)), return_exceptions=True)
     assert [type(each) for each in results].count(JoinResponse) == 1
     assert [type(each) for each in results].count(TicketRefused) == 4
-    assert len(world.joined) == len(world.directory.hosts()) == 1
-    assert world.directory.issued_count() == 1
+    assert len(world.joined) == len(await world.directory.hosts()) == 1
+    assert await world.directory.issued_count() == 1
 
 
 async def test_a_joined_host_gets_certificates_for_its_services_only(world):
@@ -124,11 +130,11 @@ async def test_everything_that_went_out_is_in_the_journal_and_nothing_is_left_op
     await world.ticket("web")
     agent = (await world.join()).chain[0]
     answer = await world.sign(agent, *(("web", csr.build(PrivateKey.generate(), WEB)) for _ in range(3)))
-    journal = "\n".join(entry for _, entry, _ in world.store.journal_lines())
+    journal = "\n".join(entry for _, entry, _ in await world.store.journal_lines())
     assert all(chain[0].fingerprint in journal for chain in answer.chains)
     assert agent.fingerprint in journal
-    assert world.directory.unfinished() == []
-    assert first_broken(world.store.journal_lines()) is None
+    assert await world.directory.unfinished() == []
+    assert first_broken(await world.store.journal_lines()) is None
 
 
 async def test_an_agent_renews_itself(world):

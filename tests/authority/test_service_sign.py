@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
-from handsel.authority import ca, service
-from handsel.authority.model import Domain, Host, Lifetimes
+from handsel.authority import ca, ra, service
+from handsel.authority.model import Domain, Host
+from handsel.authority.profile import WORKLOAD, Lifetimes, Profiles, profiles
 from handsel.errors import Conflict, Refused
 from handsel.pki import csr
-from handsel.pki.keys import PrivateKey
-from handsel.pki.names import TrustDomain
+from handsel.pki.keys import KeyType, PrivateKey
+from handsel.pki.names import Names, TrustDomain
 from handsel.store.adapters.sqlite import SqliteStore
 from handsel.store.journal import first_broken
 from tests.authority.world import EMOJI, WEB, World
-from tests.support import NOW, TRUST_DOMAIN
+from tests.support import NOW, TRUST_DOMAIN, key_of
 
 KEY = PrivateKey.generate()
 REQUEST = csr.build(KEY, WEB)
+
+
+def _asking(**names: tuple[str, ...]) -> bytes:
+    return csr.build_for(KEY, Names(**names))
+
+
+OTHER_KIND = (
+    x509.CertificateSigningRequestBuilder()
+    .subject_name(x509.Name([]))
+    .add_extension(x509.SubjectAlternativeName([x509.RegisteredID(x509.ObjectIdentifier("1.2.3"))]), critical=True)
+    .sign(KEY.handle, hashes.SHA256())
+    .public_bytes(serialization.Encoding.DER)
+)
 
 
 def _host(*services: str) -> Host:
@@ -62,6 +79,12 @@ async def test_a_request_without_a_name_gets_the_name_of_the_service(world):
             "not spiffe://other.internal",
             id="the same name of another domain",
         ),
+        pytest.param(_host("web"), ("web", _asking(dns=("web",))), "not web", id="a DNS name"),
+        pytest.param(_host("web"), ("web", _asking(uri=(str(WEB),), dns=("web",))), "not spiffe", id="one beside"),
+        pytest.param(_host("web"), ("web", _asking(uri=(str(WEB), str(EMOJI)))), "not spiffe", id="two identities"),
+        pytest.param(_host("web"), ("web", _asking(uri=("https://test.internal/",))), "not https", id="another URI"),
+        pytest.param(_host("web"), ("web", _asking(mail=("a@web.example",))), "not a@web", id="an address of mail"),
+        pytest.param(_host("web"), ("web", OTHER_KIND), "not another kind of name", id="a kind of name of no use"),
         pytest.param(_host("web"), ("web", b"nonsense"), "", id="a request that is none"),
     ],
 )
@@ -80,7 +103,7 @@ def test_one_refusal_refuses_the_whole_batch(world):
 @pytest.mark.parametrize("identity", [TrustDomain("other.internal").workload("default", "web"), TRUST_DOMAIN.nobody])
 def test_a_name_that_must_never_be_signed_is_refused_whatever_the_mesh_says(world, identity):
     for named, allowed in ((WEB, True), (identity, False)):
-        domain = Domain(TRUST_DOMAIN, {"web": named}, Lifetimes())
+        domain = Domain(TRUST_DOMAIN, {"web": named}, profiles(Lifetimes()))
         if allowed:
             assert _sign(world, _host("web"), ("web", csr.build(KEY, None)), domain=domain)
         else:
@@ -89,11 +112,21 @@ def test_a_name_that_must_never_be_signed_is_refused_whatever_the_mesh_says(worl
 
 
 async def test_a_leaf_starts_a_little_early_and_lives_as_long_as_the_mesh_says(world):
-    world.lifetimes = Lifetimes(leaf=timedelta(minutes=7), backdate=timedelta(seconds=20))
+    world.lifetimes = Lifetimes(leaf=timedelta(minutes=7))
     world.now += timedelta(hours=3)
-    (web,) = await world.issue(_sign(world, _host("web"), ("web", REQUEST)))
+    early = replace(world.domain.profiles[WORKLOAD], backdate=timedelta(seconds=20))
+    domain = replace(world.domain, profiles=Profiles({WORKLOAD: early}))
+    (web,) = await world.issue(_sign(world, _host("web"), ("web", REQUEST), domain=domain))
     assert web.not_before == world.now - timedelta(seconds=20)
     assert web.not_after == world.now + timedelta(minutes=7)
+
+
+@pytest.mark.parametrize(("leaf", "early"), [(300, 30), (600, 60), (3600, 60)])
+def test_a_leaf_starts_no_more_than_a_tenth_of_its_life_early(world, leaf, early):
+    world.lifetimes = Lifetimes(leaf=timedelta(seconds=leaf))
+    world.now += timedelta(hours=3)
+    (draft,) = _sign(world, _host("web"), ("web", REQUEST)).drafts
+    assert world.now - draft.draft.not_before == timedelta(seconds=early)
 
 
 @pytest.mark.parametrize("left", [timedelta(seconds=s) for s in (2, 30, 3599, 3600, 7200)])
@@ -118,14 +151,32 @@ def test_an_issuer_that_has_not_begun_backdates_nothing_before_itself(world):
     assert draft.draft.not_before == world.issuer.certificate.not_before
 
 
-def test_a_lifetime_longer_than_any_the_authority_gives_is_refused(world):
-    assert _sign(world, _host("web"), ("web", REQUEST), domain=_living(timedelta(hours=24)))
+def test_a_lifetime_longer_than_the_profile_gives_is_refused(world):
+    approval = ra.approve_workload("web", csr.parse(REQUEST), _host("web"), world.domain)
+    assert service.intend([approval], **world.handed_in)
+    longer = replace(approval, lifetime=approval.profile.lifetime + timedelta(seconds=1))
     with pytest.raises(Refused, match="lives at most"):
-        _sign(world, _host("web"), ("web", REQUEST), domain=_living(timedelta(hours=24, seconds=1)))
+        service.intend([longer], **world.handed_in)
 
 
-def _living(leaf: timedelta) -> Domain:
-    return Domain(TRUST_DOMAIN, {"web": WEB}, Lifetimes(leaf=leaf))
+@pytest.mark.parametrize("kind", [kind for kind in KeyType if kind is not KeyType.P256])
+def test_a_key_of_a_kind_that_the_profile_does_not_take_is_refused(world, kind):
+    wanted = ("web", csr.build(key_of(kind), WEB))
+    with pytest.raises(Refused, match=f"'workload' takes keys of p256, not {kind}"):
+        _sign(world, _host("web"), wanted)
+    other = replace(world.domain.profiles[WORKLOAD], keys=frozenset({kind}))
+    domain = replace(world.domain, profiles=Profiles({WORKLOAD: other}))
+    assert _sign(world, _host("web"), wanted, domain=domain)
+    with pytest.raises(Refused, match="takes keys of"):
+        _sign(world, _host("web"), ("web", REQUEST), domain=domain)
+
+
+def test_agents_and_servers_bring_keys_of_the_kind_of_their_profile_too(world):
+    request = csr.build(key_of(KeyType.P384), None)
+    with pytest.raises(Refused, match="'agent' takes keys of p256, not p384"):
+        service.renew_agent(_host("web"), request, **world.handed_in)
+    with pytest.raises(Refused, match="'server' takes keys of p256, not p384"):
+        service.certify_server(request, (), (), **world.handed_in)
 
 
 async def test_the_intention_is_durable_before_the_key_is_used(world, tmp_path):
@@ -135,34 +186,34 @@ async def test_the_intention_is_durable_before_the_key_is_used(world, tmp_path):
     await world.store.commit(intent.writes)
     # What another process would find now, had this one ended here.
     found = World(SqliteStore(tmp_path / "handsel.db", {}))
-    assert found.directory.unfinished() == [serial]
-    assert found.kinds() == ["intended"]
+    assert await found.directory.unfinished() == [serial]
+    assert await found.kinds() == ["intended"]
     found.store.close()
-    await world.store.commit(service.issue(intent, world.issuer, now=world.now).writes)
-    assert world.directory.unfinished() == []
-    assert world.directory.issued_count() == 1
-    assert world.kinds() == ["intended", "issued"]
+    await world.store.commit(service.issue(intent, now=world.now).writes)
+    assert await world.directory.unfinished() == []
+    assert await world.directory.issued_count() == 1
+    assert await world.kinds() == ["intended", "issued"]
 
 
 async def test_nothing_signed_can_be_recorded_without_its_intention(world):
     intent = _sign(world, _host("web"), ("web", REQUEST))
     with pytest.raises(Conflict, match="was not intended"):
-        await world.store.commit(service.issue(intent, world.issuer, now=world.now).writes)
-    assert world.kinds() == []
+        await world.store.commit(service.issue(intent, now=world.now).writes)
+    assert await world.kinds() == []
 
 
 async def test_what_a_crash_left_is_settled_and_can_no_longer_be_issued(world):
     done, left = (_sign(world, _host("web"), ("web", REQUEST)) for _ in range(2))
     await world.issue(done)
     await world.store.commit(left.writes)
-    await world.store.commit(service.settle(world.directory.unfinished(), now=world.now).writes)
-    assert world.directory.unfinished() == []
-    assert world.kinds() == ["intended", "issued", "intended", "abandoned"]
+    await world.store.commit(service.settle(await world.directory.unfinished(), now=world.now).writes)
+    assert await world.directory.unfinished() == []
+    assert await world.kinds() == ["intended", "issued", "intended", "abandoned"]
     with pytest.raises(Conflict):
-        await world.store.commit(service.issue(left, world.issuer, now=world.now).writes)
-    assert world.directory.issued_count() == 1
-    assert service.settle(world.directory.unfinished(), now=world.now).writes == ()
-    assert first_broken(world.store.journal_lines()) is None
+        await world.store.commit(service.issue(left, now=world.now).writes)
+    assert await world.directory.issued_count() == 1
+    assert service.settle(await world.directory.unfinished(), now=world.now).writes == ()
+    assert first_broken(await world.store.journal_lines()) is None
 
 
 async def test_a_serial_is_used_once(world):
@@ -171,7 +222,7 @@ async def test_a_serial_is_used_once(world):
     await world.issue(first)
     with pytest.raises(Exception, match="UNIQUE"):
         await world.store.commit(again.writes)
-    assert world.directory.issued_count() == 1
+    assert await world.directory.issued_count() == 1
 
 
 def test_serials_are_positive_fit_into_20_octets_and_do_not_repeat():
@@ -202,6 +253,6 @@ async def test_the_server_is_certified_under_the_name_that_agents_check(world):
 
 def test_only_a_checked_draft_can_be_signed(world):
     (checked,) = _sign(world, _host("web"), ("web", REQUEST)).drafts
-    assert ca.sign(checked, world.issuer)
+    assert ca.sign(checked)
     with pytest.raises(AttributeError):
-        ca.sign(checked.draft, world.issuer)
+        ca.sign(checked.draft)

@@ -22,6 +22,7 @@ class Conversation:
 
     routes: dict[tuple[str, str], Any]
     bugs: list[Exception] = field(default_factory=list)
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     async def say(
         self,
@@ -32,6 +33,7 @@ class Conversation:
         query: bytes = b"",
         headers: Sequence[tuple[bytes, bytes]] = (),
         extensions: Message | None = None,
+        more: Message | None = None,
     ) -> tuple[int, bytes]:
         waiting = list(messages)
         heard: list[Message] = []
@@ -44,12 +46,13 @@ class Conversation:
 
         scope = {
             "type": "http", "method": method, "path": path, "query_string": query, "headers": headers,
-            "extensions": extensions or {},
+            "extensions": extensions or {}, **(more or {}),
         }  # fmt: skip
         await Door(self.routes, on_bug=self.bugs.append)(scope, receive, send)
         if not heard:
             return 0, b""  # the client has left
         start, *pieces = heard
+        self.headers = start.get("headers", [])
         assert start["type"] == "http.response.start"
         assert not pieces[-1].get("more_body", False)
         return start["status"], b"".join(piece["body"] for piece in pieces)
@@ -174,3 +177,74 @@ async def test_a_request_does_not_print_its_body_or_its_peer():
     request = Request("POST", "/x", {}, {}, b"a body with a secret", b"a certificate")
     assert "secret" not in repr(request)
     assert "certificate" not in repr(request)
+
+
+def _says(text: bytes):
+    async def say(request: Request) -> Response:
+        return Response(200, text + b" " + request.path.encode())
+
+    return say
+
+
+BELOW = {
+    ("POST", "/x"): _says(b"x"),
+    ("*", "/acme/"): _says(b"any"),
+    ("GET", "/acme/"): _says(b"get"),
+    ("GET", "/only/"): _says(b"only"),
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "answer"),
+    [
+        ("POST", "/x", (200, b"x /x")),
+        ("POST", "/acme/", (200, b"any /acme/")),
+        ("POST", "/acme/order/1", (200, b"any /acme/order/1")),
+        ("DELETE", "/acme/x", (200, b"any /acme/x")),
+        ("GET", "/acme/directory", (200, b"get /acme/directory")),
+        ("GET", "/only/a", (200, b"only /only/a")),
+    ],
+)
+async def test_a_path_that_ends_in_a_slash_is_all_below_it(method, path, answer):
+    assert await Conversation(BELOW).say(method=method, path=path) == answer
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/acme"), ("POST", "/acmee/x"), ("POST", "/x/y"), ("POST", "/only/a"), ("GET", "/")]
+)
+async def test_nothing_else_is_below_it(method, path):
+    assert (await Conversation(BELOW).say(method=method, path=path))[0] == 404
+
+
+async def test_a_route_of_its_own_goes_before_the_one_that_it_lies_below():
+    routes = {**BELOW, ("POST", "/acme/own"): _says(b"own")}
+    assert await Conversation(routes).say(path="/acme/own") == (200, b"own /acme/own")
+    assert await Conversation(routes).say(path="/acme/owner") == (200, b"any /acme/owner")
+
+
+async def test_an_answer_carries_its_headers_in_their_order():
+    headers = (("Replay-Nonce", "abc"), ("Link", "<a>"), ("Link", "<b>"))
+
+    async def answer(_request: Request) -> Response:
+        return Response(201, b"{}", "application/json", headers)
+
+    conversation = Conversation({("POST", "/x"): answer})
+    assert await conversation.say() == (201, b"{}")
+    assert conversation.headers == [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"2"),
+        (b"Replay-Nonce", b"abc"),
+        (b"Link", b"<a>"),
+        (b"Link", b"<b>"),
+    ]
+
+
+async def test_a_handler_sees_the_path_as_it_was_sent_and_where_it_comes_from():
+    async def show(request: Request) -> Response:
+        return Response(200, repr((request.path, request.raw_path, request.client)).encode())
+
+    conversation = Conversation({("POST", "/a b"): show})
+    assert (await conversation.say(path="/a b"))[1] == repr(("/a b", b"", "")).encode()
+    more = {"raw_path": b"/a%20b", "client": ("10.0.0.7", 4711)}
+    assert (await conversation.say(path="/a b", more=more))[1] == repr(("/a b", b"/a%20b", "10.0.0.7")).encode()
+    assert (await conversation.say(path="/a b", more={"client": None}))[1] == repr(("/a b", b"", "")).encode()

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from handsel.authority.model import Lifetimes
+from handsel.authority.profile import Lifetimes
 from handsel.wiring import server as server_wiring
 from handsel.wiring.mesh_files import load_mesh
 from handsel.wiring.up import up
@@ -35,7 +35,7 @@ def test_short_lives_are_renewed_once_each_and_the_agent_renews_itself(monkeypat
             mesh = load_mesh(folder / "handsel.yaml")
             async with up(mesh, folder / "s", folder / "r" / "r", None, _Quiet()) as running:
                 agent = running.agent
-                own, issued = agent.layout.certificate.read_bytes(), running.server.directory.issued_count()
+                own, issued = agent.layout.certificate.read_bytes(), await running.server.directory.issued_count()
                 port = agent.ports_of("web").callees["emoji"]
                 for _ in range(14):
                     await asyncio.sleep(1)
@@ -43,6 +43,6 @@ def test_short_lives_are_renewed_once_each_and_the_agent_renews_itself(monkeypat
                 assert agent.layout.certificate.read_bytes() != own
                 assert agent.server_problem == ""
                 # Fourteen seconds: at most four renewals for each of the two services, the agent and the server.
-                assert 4 <= running.server.directory.issued_count() - issued <= 16
+                assert 4 <= await running.server.directory.issued_count() - issued <= 16
 
     asyncio.run(run())

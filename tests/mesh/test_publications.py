@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,23 +17,23 @@ async def test_a_host_gets_what_is_its_own_in_the_order_of_publishing(store):
     publications = Publications(store)
     await store.commit((Publish("a", "assignment", "", b"1"), Publish("b", "bundle", "", b"2")))
     await store.commit((Publish("a", "resources", "web", b"3"),))
-    frames = publications.since("a", 0)
+    frames = await publications.since("a", 0)
     assert [(frame.kind, frame.key, frame.body) for frame in frames] == [
         ("assignment", "", b"1"),
         ("resources", "web", b"3"),
     ]
-    assert publications.since("nobody", 0) == []
+    assert await publications.since("nobody", 0) == []
 
 
 async def test_a_host_that_was_away_gets_the_newest_body_once(store):
     publications = Publications(store)
     await store.commit((Publish("a", "resources", "web", b"1"), Publish("a", "resources", "emoji", b"1")))
-    seen = publications.since("a", 0)[-1].sequence
+    seen = (await publications.since("a", 0))[-1].sequence
     for body in (b"2", b"3", b"4"):
         await store.commit((Publish("a", "resources", "web", body),))
-    frames = publications.since("a", seen)
+    frames = await publications.since("a", seen)
     assert [(frame.key, frame.body) for frame in frames] == [("web", b"4")]
-    assert publications.since("a", frames[-1].sequence) == []
+    assert await publications.since("a", frames[-1].sequence) == []
 
 
 async def test_the_sequence_grows_also_when_the_newest_row_is_replaced(store):
@@ -39,7 +41,7 @@ async def test_the_sequence_grows_also_when_the_newest_row_is_replaced(store):
     sequences = []
     for body in (b"1", b"2", b""):
         await store.commit((Publish("a", "resources", "web", body),))
-        sequences += [frame.sequence for frame in publications.since("a", 0)]
+        sequences += [frame.sequence for frame in await publications.since("a", 0)]
     assert sequences == sorted(set(sequences))
     assert len(sequences) == 3
 
@@ -47,10 +49,10 @@ async def test_the_sequence_grows_also_when_the_newest_row_is_replaced(store):
 async def test_a_key_that_was_taken_away_is_told_as_empty(store):
     publications = Publications(store)
     await store.commit((Publish("a", "resources", "web", b"1"),))
-    seen = publications.since("a", 0)[-1].sequence
+    seen = (await publications.since("a", 0))[-1].sequence
     await store.commit((Publish("a", "resources", "web", b""),))
-    assert [frame.body for frame in publications.since("a", seen)] == [b""]
-    assert publications.current() == {("a", "resources", "web"): b""}
+    assert [frame.body for frame in await publications.since("a", seen)] == [b""]
+    assert await publications.current() == {("a", "resources", "web"): b""}
 
 
 async def test_the_sequence_goes_on_after_the_store_was_opened_again(tmp_path):
@@ -58,7 +60,7 @@ async def test_the_sequence_goes_on_after_the_store_was_opened_again(tmp_path):
     for body in (b"1", b"2"):
         store = SqliteStore(tmp_path / "handsel.db", tables.APPLIERS)
         await store.commit((Publish("a", "resources", "web", body),))
-        sequences.append(Publications(store).since("a", 0)[-1].sequence)
+        sequences.append((await Publications(store).since("a", 0))[-1].sequence)
         store.close()
     assert sequences[0] < sequences[1]
 
@@ -74,13 +76,18 @@ def test_wherever_a_host_stopped_it_ends_up_with_what_is_current(tmp_path_factor
     publications = Publications(store)
     held: dict[tuple[str, str, str], bytes] = {}
     sequence = 0
-    for host, key, body in changes:
-        store.submit((Publish(host, "resources", key, body),)).result()
-        if data.draw(st.booleans()):
-            for frame in publications.since("a", sequence):
-                assert frame.sequence > sequence
-                held["a", frame.kind, frame.key], sequence = frame.body, frame.sequence
-    held |= {("a", frame.kind, frame.key): frame.body for frame in publications.since("a", sequence)}
-    current = publications.current()
+
+    async def follow() -> dict[tuple[str, str, str], bytes]:
+        nonlocal held, sequence
+        for host, key, body in changes:
+            await store.commit((Publish(host, "resources", key, body),))
+            if data.draw(st.booleans()):
+                for frame in await publications.since("a", sequence):
+                    assert frame.sequence > sequence
+                    held["a", frame.kind, frame.key], sequence = frame.body, frame.sequence
+        held |= {("a", frame.kind, frame.key): frame.body for frame in await publications.since("a", sequence)}
+        return await publications.current()
+
+    current = asyncio.run(follow())
     store.close()
     assert held == {key: body for key, body in current.items() if key[0] == "a"}

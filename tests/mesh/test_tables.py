@@ -17,17 +17,17 @@ EMOJI = replace(WEB, service="emoji", callee_ports={})
 
 async def test_a_report_is_read_back_as_it_came(store):
     await store.commit((PlacesReported("a", (WEB, EMOJI)), PlacesReported("b", (EMOJI,))))
-    assert load_places(store) == {"a": {"web": WEB, "emoji": EMOJI}, "b": {"emoji": EMOJI}}
+    assert await load_places(store) == {"a": {"web": WEB, "emoji": EMOJI}, "b": {"emoji": EMOJI}}
 
 
 async def test_a_newer_report_takes_the_place_of_the_whole_older_one(store):
     await store.commit((PlacesReported("a", (WEB, EMOJI)), PlacesReported("b", (EMOJI,))))
     moved = replace(WEB, mesh_port=16001)
     await store.commit((PlacesReported("a", (moved,)),))
-    assert load_places(store) == {"a": {"web": moved}, "b": {"emoji": EMOJI}}
+    assert await load_places(store) == {"a": {"web": moved}, "b": {"emoji": EMOJI}}
 
 
 async def test_a_host_that_reports_nothing_has_no_places(store):
     await store.commit((PlacesReported("a", (WEB,)),))
     await store.commit((PlacesReported("a", ()),))
-    assert load_places(store) == {}
+    assert await load_places(store) == {}

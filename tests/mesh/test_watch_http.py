@@ -24,7 +24,7 @@ class Published:
         self.frames.append((host, Frame(sequence, "resources", "web", b"%d" % sequence)))
         self.watches.notify()
 
-    def _since(self, host: str, sequence: int) -> list[Frame]:
+    async def _since(self, host: str, sequence: int) -> list[Frame]:
         return [frame for owner, frame in self.frames if owner == host and frame.sequence > sequence]
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from handsel.documents import yaml
 from handsel.errors import FileFault, InvalidFile
-from handsel.model.file import Included, parse_duration, schema
+from handsel.model.durations import parse_duration
+from handsel.model.file import Included, schema
 from handsel.model.graph import External, ExternalTls, Protocol
 from handsel.pki.names import TrustDomain
 from tests.support import read_mesh

@@ -33,6 +33,16 @@ class Layout:
         return self.state / "agent.key"
 
     @property
+    def prepared_key(self) -> Path:
+        """A key that was made before joining, so that a ticket can be bound to it."""
+        return self.state / "join.key"
+
+    @property
+    def recovery_key(self) -> Path:
+        """What proves who this host is when its certificate has ended."""
+        return self.state / "recovery.key"
+
+    @property
     def certificate(self) -> Path:
         return self.state / "agent.crt"
 

@@ -46,7 +46,7 @@ def prepare(approval: Approval, issuer: Issuer, *, serial: int, now: datetime) -
     )
     return Draft(
         builder, issuer, approval.names, approval.identity, profile, approval.public_key, f"{serial:x}", now,
-        not_before, not_after, approval.requested_by,
+        not_before, not_after, approval.requested_by, approval.requester,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from handsel.authority.model import CheckedDraft, Host, Ticket
+from handsel.authority.model import CheckedDraft, Host, Spent, Standing, Ticket, TicketBounds
 from handsel.authority.revocation import Reason
 from handsel.pki.certificate import Certificate
 from handsel.pki.keys import pin, public_der
@@ -30,6 +30,49 @@ class HostJoined:
     """A host has joined, with the services registered to it."""
 
     host: Host
+
+
+@dataclass(frozen=True)
+class TicketBound:
+    """A ticket has these bounds."""
+
+    ticket_id: str
+    bounds: TicketBounds
+
+
+@dataclass(frozen=True)
+class TicketUsed:
+    """The ticket let this agent in: who is put into quarantine when the ticket comes again."""
+
+    ticket_id: str
+    agent_id: str
+
+
+@dataclass(frozen=True)
+class EvidenceSpent:
+    """Evidence that is good once was used. Conflicts when it was before."""
+
+    spent: Spent
+    now: datetime
+
+
+@dataclass(frozen=True)
+class RecoveryKeyKept:
+    """The public key by which an agent proves who it is when its certificate has ended."""
+
+    agent_id: str
+    public_key_der: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class StandingSet:
+    """What a host may do from now on, and why. `only_from`: nothing is changed unless it has this standing."""
+
+    agent_id: str
+    standing: Standing
+    cause: str
+    at: datetime
+    only_from: Standing | None = None
 
 
 @dataclass(frozen=True)

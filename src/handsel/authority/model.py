@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from cryptography import x509
 
 from handsel.authority.profile import Profiles
 from handsel.model.authority import MESH_ISSUER, Profile
+from handsel.model.policy import Policy
 from handsel.pki.certificate import Certificate
 from handsel.pki.keys import PrivateKey, PublicKey
 from handsel.pki.names import Names, SpiffeId, TrustDomain
@@ -70,6 +72,26 @@ class Issuers:
 
 
 @dataclass(frozen=True)
+class Requester:
+    """Who asks. `kind`: `agent`, `acme`, `server`, or whoever else may; the rest as far as it is known.
+
+    `account` is an ACME account, `eab` the external account key that opened it, `attestor` what proved the requester.
+    `limits` are patterns, such as an external account key has, that its names must match; empty: no limit.
+    """
+
+    kind: str = ""
+    account: str | None = None
+    eab: str | None = None
+    attestor: str | None = None
+    profile: str | None = None
+    limits: tuple[str, ...] = ()
+
+    def said(self, word: str) -> str | None:
+        """What is known by a word of the mesh file: `profile`, `account`, `eab` or `attestor`."""
+        return {"profile": self.profile, "account": self.account, "eab": self.eab, "attestor": self.attestor}[word]
+
+
+@dataclass(frozen=True)
 class Approval:
     """The answer of the registration authority: this key may have these names, of this profile, for so long.
 
@@ -82,6 +104,7 @@ class Approval:
     profile: Profile
     lifetime: timedelta
     requested_by: str
+    requester: Requester = Requester()
 
 
 @dataclass(frozen=True)
@@ -99,6 +122,7 @@ class Draft:
     not_before: datetime
     not_after: datetime
     requested_by: str
+    requester: Requester = Requester()
 
     @property
     def title(self) -> str:
@@ -127,6 +151,18 @@ class Leaf:
 
 
 @dataclass(frozen=True)
+class TicketBounds:
+    """Who may redeem a ticket; empty: whoever knows its secret.
+
+    `network`: the addresses that the host comes from, as CIDR. `key_pin`: the thumbprint of the key that it brings.
+    """
+
+    host_name: str = ""
+    network: str = ""
+    key_pin: str = ""
+
+
+@dataclass(frozen=True)
 class Ticket:
     """What the server keeps of a join ticket: a key derived from its secret, never the secret.
 
@@ -143,23 +179,61 @@ class Ticket:
 ALL_SERVICES = ("*",)
 
 
+class Standing(StrEnum):
+    """What a host that has joined may do.
+
+    `QUARANTINED`: nothing is signed for it until somebody lifts that. `BANNED`: it is not listened to.
+    """
+
+    GOOD = "good"
+    QUARANTINED = "quarantined"
+    BANNED = "banned"
+
+
 @dataclass(frozen=True)
 class Host:
-    """A host that has joined: the id of its agent and the services registered to it."""
+    """A host that has joined: the id of its agent, the services registered to it, and its standing, with the cause."""
 
     agent_id: str
     name: str
     services: tuple[str, ...]
     joined: datetime
+    standing: Standing = Standing.GOOD
+    cause: str = ""
 
     def may_run(self, service: str) -> bool:
         return self.services == ALL_SERVICES or service in self.services
 
 
 @dataclass(frozen=True)
+class Spent:
+    """Evidence that may be used once: what is remembered of it, and for how long."""
+
+    digest: bytes = field(repr=False)
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A host may join: for these services, by this ticket or rule.
+
+    `subject`: the name that the evidence gives. `spent`: what may not be used again. `ticket_id`: what burns.
+    `ticket_key`: the derived key of a ticket, by which the server proves itself to the host.
+    """
+
+    services: tuple[str, ...]
+    by: str
+    subject: str
+    spent: Spent | None = None
+    ticket_id: str = ""
+    ticket_key: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
 class Domain:
-    """What the registration authority must know of the mesh: its trust domain, who each service is, the profiles."""
+    """What the registration authority must know of the mesh: its trust domain, identities, profiles and policy."""
 
     trust_domain: TrustDomain
     identities: Mapping[str, SpiffeId]
     profiles: Profiles
+    policy: Policy = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 
 from handsel.model.authority import Profile
@@ -43,14 +45,24 @@ _ADMINISTRATOR_LIFETIME = timedelta(days=30)
 
 def profiles(lifetimes: Lifetimes, written: Mapping[str, Profile] | None = None) -> Profiles:
     """The built-in profiles and the written ones, which may replace `default`."""
+    # A key of the mesh is never used for two certificates; the agents make a new one each time.
     own = (
-        Profile(WORKLOAD, lifetimes.leaf, keys=frozenset({KeyType.P256}), description="an identity of the mesh"),
-        Profile(AGENT, lifetimes.agent, keys=frozenset({KeyType.P256}), description="a host's agent"),
-        Profile(SERVER, lifetimes.agent, keys=frozenset({KeyType.P256}), description="handsel's own door"),
-        Profile(
-            ADMINISTRATOR, _ADMINISTRATOR_LIFETIME, extended_usages=("client_auth",), pointers=False,
-            description="somebody who administers this authority",
+        _own(WORKLOAD, lifetimes.leaf, "an identity of the mesh"),
+        _own(AGENT, lifetimes.agent, "a host's agent"),
+        _own(SERVER, lifetimes.agent, "handsel's own door"),
+        replace(
+            _own(ADMINISTRATOR, _ADMINISTRATOR_LIFETIME, "somebody who administers this authority"), pointers=False
         ),
         Profile(DEFAULT, timedelta(hours=24), acme=True, description="what a client gets that asks for nothing else"),
     )
     return Profiles({**{profile.name: profile for profile in own}, **(written or {})})
+
+
+def _own(name: str, lifetime: timedelta, description: str) -> Profile:
+    return Profile(name, lifetime, keys=frozenset({KeyType.P256}), description=description, reuse_keys=False)
+
+
+def fingerprint(profile: Profile) -> str:
+    """The SHA-256 of all that a profile says, in hex: it changes when its certificates would."""
+    said = {**asdict(profile), "keys": sorted(profile.keys)}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()

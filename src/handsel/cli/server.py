@@ -29,7 +29,13 @@ from handsel.errors import UsageError
 @click.option(
     "--metrics-port", default=settings.METRICS_PORT, show_default=True, help="Metrics on loopback; 0 takes a free port."
 )
-def command(config: Path | None, state: Path | None, listen: str, metrics_port: int) -> None:
+@common.database_options
+@click.option("--migrate", is_flag=True, help="Bring an older PostgreSQL database to this version's schema first.")
+@click.option("--read-only", is_flag=True, help="A standby: answer what can be read, write nothing, make no tables.")
+def command(
+    config: Path | None, state: Path | None, listen: str, metrics_port: int, database: str | None,
+    database_password_file: Path | None, *, migrate: bool, read_only: bool,
+) -> None:  # fmt: skip
     """Run the server alone: the authority, and the configuration compiled from the mesh file.
 
     \b
@@ -37,18 +43,23 @@ def command(config: Path | None, state: Path | None, listen: str, metrics_port: 
       handsel server -f handsel.yaml
       handsel server --state ca --listen 127.0.0.1:8443     an authority without a mesh
       handsel server --state /var/lib/handsel --listen 10.0.0.5:8443
+      handsel server --state /var/lib/handsel --database postgresql://handsel@db/handsel --migrate
     """
     from handsel.wiring.logs import log_to
     from handsel.wiring.mesh_files import load_mesh_if_any
     from handsel.wiring.server import Server
+    from handsel.wiring.storage import Storage
 
     mesh = load_mesh_if_any(config or settings.config_file(), must_exist=config is not None)
     folder = common.state_of(state, str(mesh.trust_domain))
     host, port = _address(listen)
+    storage = Storage.at(
+        database, database_password_file, seen=common.database_is_seen(), migrate=migrate, read_only=read_only
+    )
 
     async def serve(stopping: asyncio.Event) -> int:
         runtime = settings.runtime_folder(folder)
-        server = Server(mesh, folder, runtime, host=host, port=port, metrics_port=metrics_port)
+        server = Server(mesh, folder, runtime, host=host, port=port, metrics_port=metrics_port, storage=storage)
         try:
             await server.start()
             click.echo(f"server {server.url}, trust domain {mesh.trust_domain}", err=True)

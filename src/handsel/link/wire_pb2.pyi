@@ -7,28 +7,72 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JoinRequest(_message.Message):
-    __slots__ = ("ticket_id", "csr", "proof", "host_name")
+    __slots__ = ("ticket_id", "csr", "proof", "host_name", "attestor", "evidence", "challenge", "signature", "recovery_csr")
     TICKET_ID_FIELD_NUMBER: _ClassVar[int]
     CSR_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
     HOST_NAME_FIELD_NUMBER: _ClassVar[int]
+    ATTESTOR_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    CHALLENGE_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_CSR_FIELD_NUMBER: _ClassVar[int]
     ticket_id: str
     csr: bytes
     proof: bytes
     host_name: str
-    def __init__(self, ticket_id: _Optional[str] = ..., csr: _Optional[bytes] = ..., proof: _Optional[bytes] = ..., host_name: _Optional[str] = ...) -> None: ...
+    attestor: str
+    evidence: Evidence
+    challenge: str
+    signature: bytes
+    recovery_csr: bytes
+    def __init__(self, ticket_id: _Optional[str] = ..., csr: _Optional[bytes] = ..., proof: _Optional[bytes] = ..., host_name: _Optional[str] = ..., attestor: _Optional[str] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., challenge: _Optional[str] = ..., signature: _Optional[bytes] = ..., recovery_csr: _Optional[bytes] = ...) -> None: ...
+
+class Evidence(_message.Message):
+    __slots__ = ("chain", "signature", "quote", "token")
+    CHAIN_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    chain: _containers.RepeatedScalarFieldContainer[bytes]
+    signature: bytes
+    quote: bytes
+    token: str
+    def __init__(self, chain: _Optional[_Iterable[bytes]] = ..., signature: _Optional[bytes] = ..., quote: _Optional[bytes] = ..., token: _Optional[str] = ...) -> None: ...
 
 class JoinResponse(_message.Message):
-    __slots__ = ("agent_id", "trust_domain", "chain", "roots")
+    __slots__ = ("agent_id", "trust_domain", "chain", "roots", "proof")
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     TRUST_DOMAIN_FIELD_NUMBER: _ClassVar[int]
     CHAIN_FIELD_NUMBER: _ClassVar[int]
     ROOTS_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     trust_domain: str
     chain: _containers.RepeatedScalarFieldContainer[bytes]
     roots: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, agent_id: _Optional[str] = ..., trust_domain: _Optional[str] = ..., chain: _Optional[_Iterable[bytes]] = ..., roots: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    proof: bytes
+    def __init__(self, agent_id: _Optional[str] = ..., trust_domain: _Optional[str] = ..., chain: _Optional[_Iterable[bytes]] = ..., roots: _Optional[_Iterable[bytes]] = ..., proof: _Optional[bytes] = ...) -> None: ...
+
+class Challenge(_message.Message):
+    __slots__ = ("challenge",)
+    CHALLENGE_FIELD_NUMBER: _ClassVar[int]
+    challenge: str
+    def __init__(self, challenge: _Optional[str] = ...) -> None: ...
+
+class RecoverRequest(_message.Message):
+    __slots__ = ("agent_id", "csr", "challenge", "signature", "recovery_signature")
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CSR_FIELD_NUMBER: _ClassVar[int]
+    CHALLENGE_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    agent_id: str
+    csr: bytes
+    challenge: str
+    signature: bytes
+    recovery_signature: bytes
+    def __init__(self, agent_id: _Optional[str] = ..., csr: _Optional[bytes] = ..., challenge: _Optional[str] = ..., signature: _Optional[bytes] = ..., recovery_signature: _Optional[bytes] = ...) -> None: ...
 
 class RenewRequest(_message.Message):
     __slots__ = ("csr",)

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 
+from handsel.model.name_patterns import Pattern, parse
+from handsel.model.policy import Policy
 from handsel.pki.keys import KeyType
 
 MESH_ISSUER = "issuing"
 """The issuing CA that every authority has; the mesh's own certificates come from it."""
+
+OWN_PROFILES = ("workload", "agent", "server", "administrator")
+"""The profiles of certificates that handsel gives of itself, with a SPIFFE ID: the mesh file and the administrators say
+who has one, and so no file changes them and no policy decides about them."""
 
 USUAL_KEYS = frozenset(KeyType) - {KeyType.MLDSA44, KeyType.MLDSA65, KeyType.MLDSA87}
 """Post-quantum keys are opt-in: few clients understand them yet."""
@@ -27,7 +34,8 @@ class Profile:
     `acme`: whether ACME clients may order it. `names`: patterns that its names must match; empty: any that the policy
     allows. `lint_leaves`: whether pkilint sees each leaf, not only the profile. `pointers`: whether leaves say where
     their status is (OCSP and CRL); None: if they live longer than a week.
-    `backdate`: how far `not_before` lies in the past, for clocks that run behind.
+    `backdate`: how far `not_before` lies in the past, for clocks that run behind. `reuse_keys`: whether the same
+    requester may have another certificate for the same names with the key of one that still lives.
     """
 
     name: str
@@ -42,6 +50,12 @@ class Profile:
     pointers: bool | None = None
     backdate: timedelta = timedelta(minutes=1)
     description: str = ""
+    reuse_keys: bool = True
+
+    @cached_property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """`names`, as patterns."""
+        return tuple(parse(each) for each in self.names)
 
     @property
     def says_where_status_is(self) -> bool:
@@ -73,8 +87,39 @@ class Acme:
 
 
 @dataclass(frozen=True)
+class Registration:
+    """A rule: which hosts may join by evidence, and for which services.
+
+    `attestor`: `x509pop`, `kubernetes`, `oidc`, `ssh_host` or `tpm`. `when`: for a selector the patterns of which one
+    must fit; all selectors must. `services` and `identities` are templates over the selectors, such as
+    `{namespace}-web`; `*` alone stands for every service.
+    `issuer`, `audience`: what a token must say. `keys`: a file or an https address with the issuer's keys as JWKS;
+    found at the issuer when empty. `ca`: a file with the roots that the issuer's own door is checked by; the system's
+    when empty. `roots`: a file with the certificates, or for `ssh_host` the public keys, of CAs that are believed.
+    """
+
+    name: str
+    attestor: str
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    services: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
+    issuer: str = ""
+    audience: str = ""
+    keys: str = ""
+    ca: str = ""
+    roots: str = ""
+
+
+@dataclass(frozen=True)
 class Authority:
-    """All of it. `profiles` are the written ones; the built-in ones come with the authority."""
+    """All of it. `profiles` are the written ones; the built-in ones come with the authority.
+
+    `policy` None: no policy was written, and what was proven is allowed.
+    """
 
     acme: Acme = Acme()
     profiles: Mapping[str, Profile] = field(default_factory=dict)
+    registration: tuple[Registration, ...] = ()
+    recovery_grace: timedelta = timedelta(days=7)
+    """How long after its certificate has ended a host may still prove by its recovery key who it is."""
+    policy: Policy = None

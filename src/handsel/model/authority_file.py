@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from cryptography.x509 import ObjectIdentifier
+from pydantic import AfterValidator, Field, field_validator
 
-from handsel.model.authority import MESH_ISSUER, USUAL_KEYS, Acme, Authority, Profile, Validation
+from handsel.documents.yaml import Path
+from handsel.model.authority import MESH_ISSUER, OWN_PROFILES, USUAL_KEYS, Acme, Authority, Profile, Validation
 from handsel.model.durations import Duration
-from handsel.model.faults import Port, Strict
+from handsel.model.faults import NAME, Port, Strict
+from handsel.model.name_patterns import parse
+from handsel.model.policy_file import RuleFile, policy_faults, read_policy
+from handsel.model.registration_file import RegistrationFile, read_registration
 from handsel.pki.keys import KeyType
 
 
@@ -40,6 +47,37 @@ class AcmeFile(Strict):
     validation: ValidationFile = Field(ValidationFile(), description="How control of a name is looked at.")
 
 
+_FORBIDDEN_USAGES = {"1.3.6.1.5.5.7.3.9": "signing OCSP answers", "2.5.29.37.0": "any usage"}
+"""What no leaf may be for: whoever holds it could say of every certificate that it is good."""
+
+
+def _is_pattern(text: str) -> str:
+    parse(text)
+    return text
+
+
+def _is_usage(text: str) -> str:
+    if text in _FORBIDDEN_USAGES:
+        raise ValueError(f"{text} ({_FORBIDDEN_USAGES[text]}) is given to no leaf")
+    if text not in _USAGES:
+        try:
+            ObjectIdentifier(text)
+        except ValueError:
+            raise ValueError(f"a usage is one of {', '.join(_USAGES)}, or a dotted OID, not {text[:40]!r}") from None
+    return text
+
+
+_USAGES = ("server_auth", "client_auth", "code_signing", "email_protection")
+
+
+def _is_free(name: str) -> str:
+    if name in OWN_PROFILES:
+        raise ValueError(f"the profile {name!r} is handsel's own: choose another name")
+    if not NAME.fullmatch(name):
+        raise ValueError("a profile's name has lower-case letters, digits and dashes, at most 63")
+    return name
+
+
 class ProfileFile(Strict):
     """One kind of certificate."""
 
@@ -49,8 +87,10 @@ class ProfileFile(Strict):
         timedelta(hours=24), description="How long its certificates live.", json_schema_extra={"default": "1d"}
     )
     issuer: str = Field(MESH_ISSUER, description="The CA that signs it.")
-    names: list[str] = Field([], description="What its names must match. All that the policy allows when left out.")
-    usages: list[str] = Field(
+    names: list[Annotated[str, AfterValidator(_is_pattern)]] = Field(
+        [], description="What its names must match. All that the policy allows when left out."
+    )
+    usages: list[Annotated[str, AfterValidator(_is_usage)]] = Field(
         ["server_auth", "client_auth"],
         description="Extended key usages: server_auth, client_auth, code_signing, email_protection, or OIDs.",
     )
@@ -59,6 +99,9 @@ class ProfileFile(Strict):
     lint: bool = Field(False, description="Whether each certificate is linted, not only the profile.")
     status: bool | None = Field(
         None, description="Whether it says where its status is. If it lives longer than a week, when left out."
+    )
+    reuse_keys: bool = Field(
+        True, description="Whether a certificate for the same names may have the key of the one that it follows."
     )
     description: str = Field("", description="What clients are told about it.")
 
@@ -69,7 +112,18 @@ class AuthorityFile(Strict):
     NOT_YET = ("keys",)
 
     acme: AcmeFile = Field(AcmeFile(), description="The ACME door.")
-    profiles: dict[str, ProfileFile] = Field({}, description="Kinds of certificates, by name.")
+    profiles: dict[Annotated[str, AfterValidator(_is_free)], ProfileFile] = Field(
+        {}, description="Kinds of certificates, by name."
+    )
+    policy: list[RuleFile] | None = Field(
+        None, description="Who may have which names. All that was proven when left out; else only what a rule allows."
+    )
+    registration: list[RegistrationFile] = Field([], description="Which hosts may join by evidence, and as what.")
+    recovery_grace: Duration = Field(
+        timedelta(days=7),
+        description="How long after its certificate has ended a host may prove by its recovery key who it is.",
+        json_schema_extra={"default": "7d"},
+    )
 
     leaf_lifetime: Duration = Field(
         timedelta(hours=1), description="How long a workload's certificate lives.", json_schema_extra={"default": "1h"}
@@ -91,13 +145,23 @@ def read_address(text: str) -> tuple[str, int]:
     return str(parsed), int(port)
 
 
-def read_authority(content: AuthorityFile) -> Authority:
-    """The authority that a valid file describes."""
+def authority_faults(content: AuthorityFile) -> Iterator[tuple[Path, str]]:
+    """What only the whole part shows, each with its path below `authority`."""
+    yield from policy_faults(content.policy, [*content.profiles, "default"], OWN_PROFILES)
+
+
+def read_authority(
+    content: AuthorityFile, where: Callable[[Path], str], absolute: Callable[[str], str] = lambda path: path
+) -> Authority:
+    """The authority that a valid file describes. `where` gives the place of a path below `authority`."""
     acme = content.acme
     validation = Validation(**acme.validation.model_dump())
     return Authority(
         Acme(acme.external_account_required, validation, acme.terms_of_service),
         {name: _profile(name, each) for name, each in content.profiles.items()},
+        policy=read_policy(content.policy, where),
+        registration=read_registration(content.registration, absolute),
+        recovery_grace=content.recovery_grace,
     )
 
 
@@ -106,5 +170,5 @@ def _profile(name: str, content: ProfileFile) -> Profile:
     return Profile(
         name, content.lifetime, issuer=content.issuer, keys=keys, extended_usages=tuple(content.usages),
         common_name=content.common_name, acme=content.acme, names=tuple(content.names), lint_leaves=content.lint,
-        pointers=content.status, description=content.description,
+        pointers=content.status, description=content.description, reuse_keys=content.reuse_keys,
     )  # fmt: skip

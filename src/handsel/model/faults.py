@@ -74,13 +74,20 @@ def sift(document: Document, model: type[_M]) -> tuple[_M, list[FileFault]]:
     """
     value = copy.deepcopy(document.value)
     faults: set[FileFault] = set()
+    aside: set[tuple[str | int, ...]] = set()
     for _ in range(_MOST_ROUNDS):
         try:
             return model.model_validate(value), sorted(faults)
         except ValidationError as error:
-            faults |= {_fault(document, model, details) for details in error.errors()}
             for details in error.errors():
-                _set_aside(value, details["loc"][:-1] if details["type"] == "missing" else details["loc"])
+                path = details["loc"][:-1] if details["type"] == "missing" else details["loc"]
+                path = path[:-1] if path[-1:] == ("[key]",) else path  # pydantic's word for the key itself
+                if path in aside:  # the nothing in an item's place is at fault too: its list goes
+                    _set_aside(value, path[:-1])
+                    continue
+                faults.add(_fault(document, model, details))
+                _set_aside(value, path)
+            aside |= {tuple(details["loc"]) for details in error.errors()}
     raise InvalidFile(sorted(faults))
 
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from handsel.documents import yaml
 from handsel.documents.yaml import Document
 from handsel.errors import FileFault, InvalidFile
-from handsel.model.authority_file import AuthorityFile, read_address, read_authority
+from handsel.model.authority_file import AuthorityFile, authority_faults, read_address, read_authority
 from handsel.model.faults import HOST, NAME, FilePath, Port, Strict, did_you_mean, sift, validate
 from handsel.model.graph import External, ExternalTls, Mesh, Origin, Protocol, Service
 from handsel.pki.names import TrustDomain
@@ -87,7 +87,7 @@ def schema() -> dict[str, Any]:
 def settings(text: bytes, file: str) -> list[tuple[str, str, str]]:
     """Every setting of a mesh file as (path, value, where it was said or `default`). Raises `InvalidFile`."""
     document = _one_document(text, file)
-    content = validate(document, MeshFile).model_dump(mode="json")
+    content = validate(document, MeshFile).model_dump(mode="json", by_alias=True)
     return [(yaml.show(path), json.dumps(value), _said(document, path)) for path, value in _leaves(content, ())]
 
 
@@ -189,7 +189,7 @@ class _MeshReader:
             self._content.telemetry.requests,
             self._folder,
             included.notes if included else (),
-            read_authority(authority),
+            read_authority(authority, lambda path: str(self._origin(("authority", *path))), self._absolute),
         )
 
     def _trust_domain(self) -> TrustDomain:
@@ -330,6 +330,8 @@ class _MeshReader:
             timedelta(milliseconds=500) <= authority.renew_after < authority.leaf_lifetime
         ):
             self._fault(("authority", "renew_after"), "must be at least 500ms and shorter than leaf_lifetime")
+        for path, message in authority_faults(authority):
+            self._fault(("authority", *path), message)
 
     def _path(self, text: str | None) -> str:
         return self._absolute(text) if text else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import structlog
@@ -12,13 +12,18 @@ from handsel.agent.adapters.control import ControlDoor
 from handsel.agent.adapters.files import AgentFolder
 from handsel.agent.adapters.joining import enrol
 from handsel.agent.adapters.runtime import Agent, enrolled
+from handsel.agent.adapters.tpm import quoting
+from handsel.agent.join import Prove, Way
 from handsel.agent.layout import Layout
 from handsel.agent.model import Enrolment
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_unix
 from handsel.door.asgi import Door
 from handsel.envoy.adapters import binary
-from handsel.errors import UsageError
+from handsel.errors import Bug, UsageError
+from handsel.link.adapters.http_client import fetch_pinned_roots
 from handsel.link.ticket import TicketText
+from handsel.pki.certificate import parse_pem
+from handsel.pki.names import TrustDomain
 
 _log = structlog.get_logger("handsel.agent")
 
@@ -42,7 +47,7 @@ async def open_agent(
         if enrolment is None:
             if ticket is None:
                 raise UsageError("this host has not joined yet", next_step="give it a ticket: --ticket hs1.…")
-            enrolment = await enrol(folder, TicketText.decode(ticket), url)
+            enrolment = await enrol(folder, Way.by_ticket(TicketText.decode(ticket), url))
         agent = Agent(folder, enrolled(enrolment, url), binary.find(envoy), address)
         door = DoorServer(Door(ControlDoor(agent).routes(), on_bug=_log_bug), listen_unix(folder.layout.control), None)
         await door.start()
@@ -55,7 +60,7 @@ async def open_agent(
             folder.layout.control.unlink(missing_ok=True)
 
 
-async def join_host(state: Path, runtime: Path, ticket: str, url: str | None) -> tuple[Enrolment, bool]:
+async def join_host(state: Path, runtime: Path, way: Way) -> tuple[Enrolment, bool]:
     """Enrol a host unless it has joined before. Returns its enrolment, and whether it is new."""
     folder = AgentFolder(Layout(state / "agent", runtime))
     folder.prepare()
@@ -63,8 +68,41 @@ async def join_host(state: Path, runtime: Path, ticket: str, url: str | None) ->
         there = folder.enrolment()
         if there is not None:
             return there, False
-        return await enrol(folder, TicketText.decode(ticket), url), True
+        return await enrol(folder, way), True
+
+
+def prepare_key(state: Path, runtime: Path) -> str:
+    """The pin of the key that this host will join with, made now if need be. Raises `StateError`, `UsageError`."""
+    folder = AgentFolder(Layout(state / "agent", runtime))
+    folder.prepare()
+    with folder.hold():
+        if folder.enrolment() is not None:
+            raise UsageError("this host has joined before")
+        key = folder.prepared_key(make=True)
+        if key is None:
+            raise Bug("a key that was just made is not there")
+        return key.pin()
 
 
 def _log_bug(error: Exception) -> None:
     _log.error("a handler failed", exc_info=error)
+
+
+def quote_of_tpm(chain_pem: bytes, attestation_key: str, registers: str) -> Prove:
+    """What this host shows with the attestor `tpm`. Raises `UsageError`."""
+    return quoting(chain_pem, attestation_key, registers)
+
+
+async def known_server(url: str, attestor: str, prove: Prove, roots_pem: bytes | None, pins: Sequence[str]) -> Way:
+    """How a host joins without a ticket: the server is known by its roots, or by the pins of their keys.
+
+    Raises `UsageError`, `TicketRefused` when no root fits a pin, `Unreachable`.
+    """
+    try:
+        roots = parse_pem(roots_pem) if roots_pem else await fetch_pinned_roots(url, tuple(pin.lower() for pin in pins))
+    except ValueError as error:
+        raise UsageError(f"the roots cannot be read: {error}") from error
+    domains = {name.removeprefix("spiffe://") for root in roots for name in root.uri_names}
+    if len(domains) != 1:
+        raise UsageError(f"these roots are of {len(domains)} trust domains, not of one")
+    return Way(url, TrustDomain(domains.pop()), attestor, prove, roots=roots)

@@ -20,13 +20,16 @@ from handsel.authority.adapters.acme_http import AcmeDoor
 from handsel.authority.adapters.acme_tables import AcmeObjects
 from handsel.authority.adapters.administration_tables import Administrators
 from handsel.authority.adapters.agents_http import AgentsDoor
+from handsel.authority.adapters.attest_http import JoinDoor
+from handsel.authority.adapters.attest_tables import Registry
 from handsel.authority.adapters.issuing import Issuing
-from handsel.authority.adapters.nonces import MemoryNonces
+from handsel.authority.adapters.jwks import TrustSources
+from handsel.authority.adapters.lint import Linter, ProfileLint
 from handsel.authority.adapters.probes import Probes
 from handsel.authority.adapters.search_tables import Search
-from handsel.authority.adapters.signers import KeyFolder
+from handsel.authority.adapters.signers import KeyFolder, read_certificate
 from handsel.authority.adapters.tables import Directory
-from handsel.authority.model import ALL_SERVICES, Domain, Host, Issuers, Leaf
+from handsel.authority.model import ALL_SERVICES, Domain, Host, Issuers, Leaf, TicketBounds
 from handsel.authority.profile import Lifetimes, profiles
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, listen_unix, server_context
 from handsel.door.asgi import Door, Request, Response, Routes, Stream
@@ -38,6 +41,7 @@ from handsel.mesh import service as mesh_service
 from handsel.mesh.adapters.publications import Publications
 from handsel.mesh.adapters.tables import PlacesReported, load_places
 from handsel.mesh.adapters.watch_http import Watches
+from handsel.model.authority import Profile
 from handsel.model.graph import Mesh, is_address
 from handsel.pki import csr
 from handsel.pki.certificate import to_pem
@@ -51,12 +55,15 @@ from handsel.wiring.admin import administrators as admin_people
 from handsel.wiring.admin import certificates as admin_certificates
 from handsel.wiring.admin import journal as admin_journal
 from handsel.wiring.admin import mesh as admin_mesh
+from handsel.wiring.admin import policy as admin_policy
+from handsel.wiring.admin import registration as admin_registration
 from handsel.wiring.admin.acts import LOCAL, Acts, mount, on_local_socket
 from handsel.wiring.admin.administrators import by_certificate
 from handsel.wiring.admin.mesh import Seen
+from handsel.wiring.leader import Leader, sweep
 from handsel.wiring.ledger import LedgerKeeper
 from handsel.wiring.server_status import measure
-from handsel.wiring.storage import open_store
+from handsel.wiring.storage import PLACES, PUBLICATIONS, Storage
 
 _log = structlog.get_logger("handsel.server")
 _SHORTEST_TICKET, _LONGEST_TICKET = timedelta(seconds=1), timedelta(days=30)
@@ -81,6 +88,10 @@ class ServerFolder:
         return self.root / "lock"
 
     @property
+    def lint(self) -> Path:
+        return self.root / "lint.json"
+
+    @property
     def own_key(self) -> Path:
         return self.root / "server.key"
 
@@ -97,7 +108,7 @@ class Server:
 
     def __init__(
         self, mesh: Mesh, state: Path, runtime: Path, *, host: str = "127.0.0.1", port: int = settings.API_PORT,
-        metrics_port: int = settings.METRICS_PORT, may_move: bool = False,
+        metrics_port: int = settings.METRICS_PORT, may_move: bool = False, storage: Storage | None = None,
     ) -> None:  # fmt: skip
         self.mesh = mesh
         self.folder = ServerFolder(state / "server")
@@ -106,6 +117,7 @@ class Server:
         self._port = port
         self._metrics_port = metrics_port
         self._may_move = may_move
+        self._storage = storage or Storage()
         self._held = contextlib.ExitStack()
         self._compiling = asyncio.Lock()
         self._own: Leaf
@@ -120,24 +132,35 @@ class Server:
         for folder in (self.folder.root, self._runtime.parent, self._runtime):
             make_folder(folder)
         self._held.enter_context(hold_lock(self.folder.lock, "server"))
-        self.keys = KeyFolder(self.folder.authority)
-        issuer, self.made_authority = self.keys.open(
-            self.mesh.trust_domain, now=_now(), may_make=not self.folder.database.exists()
-        )
-        self.issuers = Issuers.only(issuer)
-        self.store = open_store(self.folder.database)  # new tables' adapters: see `wiring.storage.APPLIERS`
+        self.store = self._storage.open(self.folder.root)  # new tables' adapters: see `wiring.storage.APPLIERS`
         self._held.callback(self.store.close)
         self.directory = Directory(self.store)
+        self.keys = KeyFolder(self.folder.authority)
+        issuer, self.made_authority = self.keys.open(
+            self.mesh.trust_domain, now=_now(),
+            may_make=not self.store.read_only and await self.directory.is_empty(),
+        )  # fmt: skip
+        self.issuers = Issuers.only(issuer)
         self.administrators = Administrators(self.store)
         self._ledger = LedgerKeeper(self.store, self.mesh.trust_domain, self.folder.authority)
         await self._ledger.start()
-        self.issuing = Issuing(self.store, lambda: self.issuers)
+        self._linter = Linter()
+        self.profile_lint = ProfileLint(self.folder.lint, self._linter)
+        await self.lint_profiles()
+        self.issuing = Issuing(self.store, lambda: self.issuers, self._linter)
         self.publications = Publications(self.store)
         self.watches = Watches(self.publications.since)
         self.places = await load_places(self.store)
-        await self.store.commit(authority.settle(await self.directory.unfinished(), now=_now()).writes)
+        self.leader = Leader(self.store)
+        self._hear_of_other_servers()
+        self._nonces = await self._storage.nonces(self.store)
+        if not self.store.read_only:
+            await self.store.commit(authority.settle(await self.directory.unfinished(), now=_now()).writes)
         await self._open_doors()
+        if self.store.read_only:
+            return
         await self.compile()
+        self._tasks.append(asyncio.create_task(self._lead()))
         self._tasks.append(asyncio.create_task(self._keep_own_certificate()))
         self._tasks.append(asyncio.create_task(self._ledger.keep()))
 
@@ -149,9 +172,12 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(door.stop() for door in self._doors))
+        if hasattr(self, "_linter"):
+            await self._linter.stop()
         if self.opened:
             await self._acme.stop()
-            await self._ledger.sign()
+            if not self.store.read_only:
+                await self._ledger.sign()
         if self.opened:
             self.admin_socket.unlink(missing_ok=True)
         self._held.close()
@@ -181,9 +207,31 @@ class Server:
             self.mesh.trust_domain,
             identities,
             profiles(Lifetimes(leaf=self.mesh.leaf_lifetime), self.mesh.authority.profiles),
+            self.mesh.authority.policy,
         )
 
-    async def make_ticket(self, services: tuple[str, ...], lifetime: timedelta, *, by: str = LOCAL) -> str:
+    async def lint_profiles(self) -> None:
+        """Look at the written profiles before anything is signed by them, and at handsel's own beside the start.
+
+        Call it again when profiles changed. Raises `ProfileRefused`.
+        """
+        found = self.domain().profiles.by_name
+        written = [profile for name, profile in found.items() if name in self.mesh.authority.profiles]
+        await self.profile_lint.load(written, self.issuers, self.mesh.trust_domain, now=_now())
+        others = [profile for profile in found.values() if profile not in written]
+        self._tasks.append(asyncio.create_task(self._lint_own(others)))
+
+    async def _lint_own(self, profiles: list[Profile]) -> None:
+        try:
+            await self.profile_lint.load(profiles, self.issuers, self.mesh.trust_domain, now=_now())
+        except HandselError as error:
+            _log.error("a profile of handsel's own breaks a standard", problem=str(error))
+        if not any(each.lint_leaves for each in self.mesh.authority.profiles.values()):
+            await self._linter.stop()  # it holds some 67 MB, and nobody needs it until profiles change
+
+    async def make_ticket(
+        self, services: tuple[str, ...], lifetime: timedelta, *, by: str = LOCAL, bounds: TicketBounds = TicketBounds()
+    ) -> str:
         """A join ticket, as the line that a person copies. Raises `UsageError` for a service that is not there."""
         unknown = [name for name in services if name not in self.mesh.members and services != ALL_SERVICES]
         if unknown:
@@ -193,7 +241,9 @@ class Server:
         if not _SHORTEST_TICKET <= lifetime <= _LONGEST_TICKET:
             raise UsageError("a ticket can be used for at least a second and at most 30 days")
         secret = Secret(secrets.token_bytes(SECRET_BYTES))
-        outcome = authority.make_ticket(services, lifetime, secret, ticket_id=secrets.token_hex(8), now=_now(), by=by)
+        outcome = authority.make_ticket(
+            services, lifetime, secret, ticket_id=secrets.token_hex(8), now=_now(), by=by, bounds=bounds
+        )
         await self.store.commit(outcome.writes)
         ticket = TicketText(self.url, str(self.mesh.trust_domain), outcome.answer.ticket_id, secret, self.keys.pins())
         return ticket.encode()
@@ -221,10 +271,14 @@ class Server:
         self._port = listening.getsockname()[1]
         self._context = server_context(self.issuers.roots)
         await self._certify_own()
-        agents = AgentsDoor(self.issuing, self.directory, self.domain, lambda: self._shown, self._host_joined)
+        agents = AgentsDoor(self.issuing, self.directory, self.domain)
         self._agents = agents
+        joining = JoinDoor(
+            self.store, self.issuing, self.directory, Registry(self.store), self._nonces, TrustSources(), self.domain,
+            lambda: self.mesh.authority, lambda: self._shown, self._host_joined,
+        )  # fmt: skip
         self._acme = AcmeDoor(
-            self.store, AcmeObjects(self.store), self.directory, self.issuing, MemoryNonces(), self.domain,
+            self.store, AcmeObjects(self.store), self.directory, self.issuing, self._nonces, self.domain,
             lambda: self.mesh.authority.acme, Probes(lambda: self.mesh.authority.acme.validation),
             lambda leaf: self.issuers.chains(leaf), _log_bug,  # noqa: PLW0108  # the issuers of that moment
         )  # fmt: skip
@@ -232,6 +286,7 @@ class Server:
         api: Routes = {
             **health,
             **agents.routes(),
+            **joining.routes(),
             ("*", ACME_PREFIX): self._acme.handle,
             **mount(self._acts(), by_certificate(self.administrators, self.domain, lambda _leaf: False), "/admin"),
             ("POST", f"{PREFIX}/report"): self._take_report,
@@ -254,16 +309,38 @@ class Server:
         """All that people may ask of this server, see `wiring.admin`."""
 
         def see() -> Seen:
-            return Seen(self.mesh, self.places, self.issuers, self.url, self.metrics_url)
+            return Seen(
+                self.mesh, self.places, self.issuers, self.url, self.metrics_url, self.profile_lint.summary
+            )
 
         return {
-            **admin_mesh.acts(see, self.directory, self.make_ticket),
+            **admin_mesh.acts(see, self.directory),
+            **admin_registration.acts(self.store, self.directory, self.make_ticket),
             **admin_certificates.acts(Search(self.store)),
             **admin_journal.acts(
                 self.store, self.mesh.trust_domain, lambda: self._ledger.public_key, self._ledger.sign
             ),
+            **admin_policy.acts(self.domain, lambda: self.issuers, self.profile_lint.verdicts),
             **admin_people.acts(self.store, self.administrators, self.issuing, self.domain),
         }
+
+    # Other servers of the same database
+
+    def _hear_of_other_servers(self) -> None:
+        changes = self.store.changes
+        changes.on(PUBLICATIONS, self.watches.notify, elsewhere=True)
+        changes.on(PLACES, lambda: self._tasks.append(asyncio.create_task(self._reread_places())), elsewhere=True)
+
+    async def _reread_places(self) -> None:
+        """Another server had a report. It compiled already; the leader does so too, in case both knew only half."""
+        async with self._compiling:
+            self.places = await load_places(self.store)
+            if self.leader.is_leader:
+                await self._publish()
+
+    async def _lead(self) -> None:
+        async with self.leader.asking():
+            await sweep(self.store, self.directory, self.leader)
 
     def _listen(self, host: str, port: int) -> socket.socket:
         try:
@@ -277,6 +354,10 @@ class Server:
 
     async def _certify_own(self) -> None:
         """A new certificate for the door. Agents that still saw the old one may finish joining."""
+        if self.store.read_only:  # the one that was made when it was started to write
+            self._own = Leaf(read_certificate(self.folder.own_chain), self.issuers.mesh)
+            self._context.load_cert_chain(self.folder.own_chain, self.folder.own_key)
+            return
         key = PrivateKey.generate()
         names, addresses = _own_names(self._host)
         intent = authority.certify_server(

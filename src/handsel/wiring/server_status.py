@@ -18,7 +18,7 @@ _POST_QUANTUM_OPENSSL = (3, 5, 0)
 
 
 def describe(
-    mesh: Mesh, places: Places, issuer: Issuer, hosts: list[Host], url: str, metrics: str, issued: int
+    mesh: Mesh, places: Places, issuer: Issuer, hosts: list[Host], url: str, metrics: str, issued: int, lint: str = ""
 ) -> dict[str, Any]:
     """The server's part of `handsel status`."""
     return {
@@ -30,15 +30,25 @@ def describe(
             "root_not_after": issuer.root.not_after.isoformat(),
             "issuing_not_after": issuer.certificate.not_after.isoformat(),
             "issued": issued,
+            "profiles": lint,
         },
-        "hosts": [
-            {"agent": h.agent_id, "host": h.name, "services": list(h.services), "joined": h.joined.isoformat()}
-            for h in hosts
-        ],
+        "hosts": [describe_host(host) for host in hosts],
         "workloads": [
             _workload(mesh, host, report) for host, report in _reports(places) if report.service in mesh.members
         ],
         "not_reported": sorted(mesh.members.keys() - {report.service for _, report in _reports(places)}),
+    }
+
+
+def describe_host(host: Host) -> dict[str, Any]:
+    """A host that has joined, as it is listed."""
+    return {
+        "agent": host.agent_id,
+        "host": host.name,
+        "services": list(host.services),
+        "joined": host.joined.isoformat(),
+        "standing": str(host.standing),
+        "cause": host.cause,
     }
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
-from handsel.authority.adapters import acme_tables, administration_tables, ledger_tables
+from handsel.authority.adapters import acme_tables, administration_tables, attest_tables, ledger_tables, shared_nonces
 from handsel.authority.adapters import tables as authority_tables
+from handsel.authority.adapters.nonces import MemoryNonces, Nonces
+from handsel.authority.revocation import Revoked
+from handsel.errors import UsageError
+from handsel.link.resume import Publish
 from handsel.mesh.adapters import publications as publication_tables
 from handsel.mesh.adapters import tables as mesh_tables
+from handsel.mesh.adapters.tables import PlacesReported
+from handsel.store.adapters.files import write_file
+from handsel.store.adapters.postgres import Database, PostgresStore
 from handsel.store.adapters.sql import SqlStore, Topics
 from handsel.store.adapters.sqlite import SqliteStore
 from handsel.store.outcome import Appliers
@@ -15,17 +24,67 @@ from handsel.store.outcome import Appliers
 APPLIERS: Appliers = {
     **authority_tables.APPLIERS,
     **acme_tables.APPLIERS,
-    **ledger_tables.APPLIERS,
     **administration_tables.APPLIERS,
+    **attest_tables.APPLIERS,
+    **ledger_tables.APPLIERS,
+    **shared_nonces.APPLIERS,
     **publication_tables.APPLIERS,
     **mesh_tables.APPLIERS,
 }
 """Every write that there is. A new table's adapter belongs here: importing it is what declares its table."""
 
-TOPICS: Topics = {}
-"""What other parts and other servers want to hear of."""
+PUBLICATIONS, PLACES, REVOCATIONS = "publications", "places", "revocations"
+TOPICS: Topics = {Publish: PUBLICATIONS, PlacesReported: PLACES, Revoked: REVOCATIONS}
+"""What other parts and other servers want to hear of: `store.changes.on(topic, act)`."""
+
+FILE = "handsel.db"
 
 
-def open_store(file: Path) -> SqlStore:
-    """The state of a server. Raises `StateError`."""
-    return SqliteStore(file, APPLIERS, topics=TOPICS)
+@dataclass(frozen=True)
+class Storage:
+    """Which database holds the state: a file of the state folder, or PostgreSQL before which other servers may stand.
+
+    `migrate`: whether an older PostgreSQL database is migrated at start. `read_only`: nothing is ever written.
+    """
+
+    database: Database | None = None
+    migrate: bool = False
+    read_only: bool = False
+
+    @classmethod
+    def at(
+        cls, url: str | None, password_file: Path | None, *, seen: bool, migrate: bool = False, read_only: bool = False
+    ) -> Storage:
+        """The storage that a person named; `seen`: on a command line. Raises `UsageError`."""
+        if url is None:
+            return cls(read_only=read_only)
+        database = Database.read(url, password_file)
+        if seen and database.shows_password:
+            raise UsageError(
+                "a password on the command line is seen by everybody on this machine",
+                next_step="write it into a file for --database-password-file, or into PGPASSFILE",
+            )
+        return cls(database, migrate=migrate, read_only=read_only)
+
+    def open(self, folder: Path) -> SqlStore:
+        """The state of the server with this folder. Raises `StateError`."""
+        if self.database is None:
+            return SqliteStore(folder / FILE, APPLIERS, topics=TOPICS, read_only=self.read_only)
+        return PostgresStore(
+            self.database, APPLIERS, log=_server_id(folder), topics=TOPICS, read_only=self.read_only,
+            migrate=self.migrate,
+        )  # fmt: skip
+
+    async def nonces(self, store: SqlStore) -> Nonces:
+        """The nonces of ACME: in memory when this server is alone with its state."""
+        if self.database is None or self.read_only:
+            return MemoryNonces()
+        return await shared_nonces.SharedNonces.open(store)
+
+
+def _server_id(folder: Path) -> str:
+    """What this server is called among those of one database: made at the first start, kept in its folder."""
+    path = folder / "id"
+    if not path.exists():
+        write_file(path, f"server-{secrets.token_hex(4)}\n".encode())
+    return path.read_text().strip()

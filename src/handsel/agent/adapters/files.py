@@ -54,6 +54,24 @@ class AgentFolder:
         }  # fmt: skip
         write_file(self.layout.enrolment, json.dumps(content).encode())
 
+        self.layout.prepared_key.unlink(missing_ok=True)
+
+    def prepared_key(self, *, make: bool = False) -> PrivateKey | None:
+        """The key that was made before joining. `make`: make it now if there is none. Raises `StateError`."""
+        path = self.layout.prepared_key
+        if not path.exists():
+            if not make:
+                return None
+            write_file(path, PrivateKey.generate().pem().reveal())
+        return _load_key(path)
+
+    def save_recovery_key(self, key: PrivateKey) -> None:
+        write_file(self.layout.recovery_key, key.pem().reveal())
+
+    def recovery_key(self) -> PrivateKey:
+        """What proves who this host is when its certificate has ended. Raises `StateError`."""
+        return _load_key(self.layout.recovery_key)
+
     def save_own(self, pair: KeyPair) -> None:
         """The agent's own key and certificate."""
         write_file(self.layout.key, pair.key.pem().reveal())
@@ -158,6 +176,13 @@ def _load_ports(path: Path) -> Ports | None:
     content = json.loads(path.read_text())
     callees = {str(name): int(port) for name, port in content["callees"].items()}
     return Ports(int(content["application"]), int(content["mesh"]), int(content["proxy"]), callees)
+
+
+def _load_key(path: Path) -> PrivateKey:
+    try:
+        return PrivateKey.from_pem(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StateError(f"the key in {path} cannot be read: {error}", next_step="join again") from error
 
 
 def _load_pair(key_path: Path, chain_path: Path) -> KeyPair | None:

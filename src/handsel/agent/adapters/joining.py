@@ -1,4 +1,4 @@
-"""Joining over the network: the roots by their pin, then the proof, then the first certificate."""
+"""Joining over the network: a challenge, then the proofs, then the first certificate."""
 
 from __future__ import annotations
 
@@ -6,22 +6,37 @@ import socket
 
 from handsel.agent import join, service
 from handsel.agent.adapters.files import AgentFolder
-from handsel.agent.model import Enrolment, Holdings
-from handsel.link.adapters.http_client import LinkClient, fetch_pinned_roots
-from handsel.link.ticket import TicketText
+from handsel.agent.join import Way
+from handsel.agent.model import Enrolment, Holdings, KeyPair
+from handsel.errors import NotAuthorised
+from handsel.link.adapters.http_client import LinkClient
 from handsel.pki.keys import PrivateKey
-from handsel.pki.names import TrustDomain
 
 
-async def enrol(folder: AgentFolder, ticket: TicketText, url: str | None = None) -> Enrolment:
-    """Redeem a ticket and remember it. Raises `TicketRefused`, `Unreachable`, `StateError`."""
-    server = url or ticket.url
-    roots = await fetch_pinned_roots(server, ticket.pins)
-    trust_domain = TrustDomain(ticket.trust_domain)
-    key = PrivateKey.generate()
-    async with LinkClient(server, trust_domain, roots) as client:
-        seen = await client.server_certificate()
-        answer = await client.join(join.request(ticket, key, seen, socket.gethostname()))
-    enrolment = Enrolment(server, answer.trust_domain, answer.agent_id)
+async def enrol(folder: AgentFolder, way: Way) -> Enrolment:
+    """Join and remember it. Raises `TicketRefused`, `Refused`, `Unreachable`, `NotAuthorised`, `StateError`."""
+    key = folder.prepared_key() or PrivateKey.generate()
+    recovery_key = PrivateKey.generate()
+    roots = way.roots or None
+    if way.ticket is None and roots is None:
+        raise NotAuthorised("without a ticket the server is known by its roots, and there are none")
+    async with LinkClient(way.url, way.trust_domain, roots) as client:
+        challenge, seen = await client.challenge()
+        sent = join.request(way, key, recovery_key, challenge, seen, socket.gethostname())
+        answer = await client.join(sent.request)
+    join.check_answer(way, sent, answer)
+    enrolment = Enrolment(way.url, answer.trust_domain, answer.agent_id)
+    folder.save_recovery_key(recovery_key)
     folder.save_enrolment(enrolment, service.check_pair(key, answer.chain), Holdings(answer.roots))
     return enrolment
+
+
+async def recover(folder: AgentFolder, enrolment: Enrolment, holdings: Holdings) -> KeyPair:
+    """A new certificate for an agent whose own has ended, by its recovery key. Raises `Refused`, `Unreachable`."""
+    key = PrivateKey.generate()
+    # Without a client certificate: the one that has ended would end the handshake.
+    async with LinkClient(enrolment.url, enrolment.trust_domain, holdings.roots) as client:
+        challenge, seen = await client.challenge()
+        request = join.recovery(enrolment.agent_id, key, folder.recovery_key(), challenge, seen)
+        answer = await client.recover(request)
+    return service.check_pair(key, answer.chain)

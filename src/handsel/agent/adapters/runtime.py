@@ -22,6 +22,7 @@ import structlog
 from handsel.agent import holdings as held
 from handsel.agent import renewal, service
 from handsel.agent.adapters.files import AgentFolder
+from handsel.agent.adapters.joining import recover
 from handsel.agent.adapters.ports import chooser
 from handsel.agent.adapters.proxies import Proxy, drain_all
 from handsel.agent.adapters.secret_files import SecretFiles
@@ -271,9 +272,12 @@ class Agent:
         """The agent's own certificate, with a new key; the old one is used until the new one is on disk."""
         if datetime.now(UTC) < renewal.due(self._own.leaf, None):
             return
-        key = PrivateKey.generate()
-        answer = await self._client.renew(RenewRequest(csr.build(key, self._own.leaf.spiffe_id)))
-        self._own = service.check_pair(key, answer.chain)
+        if datetime.now(UTC) >= self._own.leaf.not_after:
+            self._own = await recover(self._folder, self.enrolment, self.holdings)
+        else:
+            key = PrivateKey.generate()
+            answer = await self._client.renew(RenewRequest(csr.build(key, self._own.leaf.spiffe_id)))
+            self._own = service.check_pair(key, answer.chain)
         self._folder.save_own(self._own)
         before, self._client = self._client, self._connect()
         await before.close()

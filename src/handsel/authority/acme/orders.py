@@ -11,17 +11,19 @@ from typing import Any
 
 from handsel.acme.lifecycle import Status
 from handsel.acme.problems import Identifier, Problem, malformed
+from handsel.authority import policy
 from handsel.authority.acme.model import (
     Account,
     Authorization,
     Challenge,
+    ExternalKey,
     Order,
     Saved,
     authorization_status,
     order_status,
     random_id,
 )
-from handsel.authority.model import Approval, Domain
+from handsel.authority.model import Approval, Domain, Issuer, Requester
 from handsel.errors import Refused
 from handsel.model.authority import Profile, Validation
 from handsel.pki import csr
@@ -77,6 +79,26 @@ def read_identifier(wish: Any, validation: Validation) -> Identifier:
                 raise Problem("unsupportedIdentifier", f"identifiers are dns or ip, not {other[:32]!r}")
     except ValueError as error:
         raise Problem("rejectedIdentifier", str(error), identifier=identifier) from error
+
+
+def requester_of(account: Account, external: ExternalKey | None) -> Requester:
+    """Who an account is to the policy. `external` is the key that opened it; its names are the account's limits."""
+    return Requester(
+        "acme", account.account_id, account.external_key, limits=external.names if external is not None else ()
+    )
+
+
+def require_allowed(
+    identifiers: tuple[Identifier, ...], requester: Requester, profile: Profile, domain: Domain, issuer: Issuer
+) -> None:
+    """Raise `Problem` for names that would be refused at the end: before anybody proves them (section 7.4)."""
+    refusals = policy.refused(_names(identifiers), requester, profile, domain.trust_domain, domain.policy, issuer)
+    if not refusals:
+        return
+    faults = [Problem("rejectedIdentifier", each.why, identifier=Identifier(each.kind, each.name)) for each in refusals]
+    if len(identifiers) == 1:
+        raise faults[0]
+    raise Problem("rejectedIdentifier", "some identifiers may not be had", subproblems=faults)
 
 
 def make_order(
@@ -137,6 +159,7 @@ def approve(
     csr_der: bytes,
     account_key: PublicKey,
     domain: Domain,
+    requester: Requester,
     *,
     now: datetime,
 ) -> Approval:
@@ -154,7 +177,7 @@ def approve(
     if request.kind not in profile.keys:
         raise Problem("badCSR", f"the profile {profile.name!r} takes no {request.kind} keys")
     lifetime = order.not_after - now if order.not_after else profile.lifetime
-    return Approval(wanted, None, request.public_key, profile, lifetime, f"account/{order.account_id}")
+    return Approval(wanted, None, request.public_key, profile, lifetime, f"account/{order.account_id}", requester)
 
 
 def processing(order: Order, csr_der: bytes, serial: str) -> Saved:

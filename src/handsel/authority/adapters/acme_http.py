@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -30,10 +31,10 @@ from handsel.authority.adapters.acme_tables import AcmeObjects
 from handsel.authority.adapters.issuing import Issuing, now
 from handsel.authority.adapters.nonces import Nonces, bad_nonce
 from handsel.authority.adapters.tables import Directory
-from handsel.authority.model import Domain, Leaf
+from handsel.authority.model import Domain, Leaf, Requester
 from handsel.authority.service import Intent
 from handsel.door.asgi import Request, Response
-from handsel.errors import Conflict, HandselError, Refused
+from handsel.errors import Conflict, HandselError, KeyRefused, NonceSpent, Refused
 from handsel.model.authority import Acme, Profile
 from handsel.pki.certificate import Certificate, to_pem
 from handsel.store.outcome import Store, Writes
@@ -131,6 +132,8 @@ class AcmeDoor:
             answer = await self._answer(call)
         except Problem as problem:
             answer = _refusal(problem)
+        except KeyRefused as refused:  # RFC 8555, section 6.7
+            answer = _refusal(Problem("badPublicKey", str(refused)))
         except Refused as refused:
             answer = _refusal(Problem("rejectedIdentifier", str(refused)))
         except HandselError as error:
@@ -204,12 +207,20 @@ class AcmeDoor:
         if handler is None:
             raise Problem("malformed", "there is nothing here", status=404)
         signed = await self._authenticate(call, handler)
-        for _ in range(_TRIES - 1):
+        for tries_left in reversed(range(_TRIES)):
             try:
                 return await handler.answer(self, signed)
+            except NonceSpent:  # another server of the same database took it
+                raise bad_nonce() from None
             except Conflict:  # somebody else changed what this was decided on: decide again
-                signed = replace(signed, writes=(), account=await self._reread(signed.account))
-        return await handler.answer(self, signed)
+                if not tries_left:
+                    raise
+                signed = replace(signed, account=await self._reread(signed.account))
+            except (Problem, Refused):  # the nonce is used even so
+                with contextlib.suppress(NonceSpent):
+                    await self._commit(signed)
+                raise
+        raise AssertionError  # the last try answers or raises
 
     async def _authenticate(self, call: Call, handler: _Resource) -> Signed:
         if call.request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JOSE:
@@ -314,12 +325,22 @@ class AcmeDoor:
             raise malformed("notBefore is not offered: a certificate begins when it is made")
         values = [each.value.removeprefix("*.") for each in identifiers]
         proven = await self._objects.valid_authorizations(signed.owner.account_id, values)
+        profile = self._profile(signed.call, wish.get("profile"))
+        orders.require_allowed(
+            identifiers, await self._requester(signed.owner), profile, self._domain(),
+            self._issuing.issuers()[profile.issuer],
+        )  # fmt: skip
         outcome = orders.make_order(
-            signed.owner, identifiers, self._profile(signed.call, wish.get("profile")),
-            [each for each in proven if each.ahead], not_after=_time(wish.get("notAfter")), replaces=None, now=now(),
+            signed.owner, identifiers, profile, [each for each in proven if each.ahead],
+            not_after=_time(wish.get("notAfter")), replaces=None, now=now(),
         )  # fmt: skip
         await self._commit(signed, outcome.writes)
         return await self._show_order(signed.call, outcome.answer, 201)
+
+    async def _requester(self, account: Account) -> Requester:
+        """Who an account is to the policy."""
+        external = await self._objects.external_key(account.external_key) if account.external_key else None
+        return orders.requester_of(account, external)
 
     def _profile(self, call: Call, wanted: Any) -> Profile:
         offered = self._offered(call)
@@ -345,7 +366,10 @@ class AcmeDoor:
             await self._commit(signed)
             return await self._show_order(signed.call, found, 200)
         authorizations = await self._objects.authorizations(found.authorizations)
-        approval = orders.approve(found, authorizations, csr_der, signed.key.key, self._domain(), now=now())
+        approval = orders.approve(
+            found, authorizations, csr_der, signed.key.key, self._domain(), await self._requester(signed.owner),
+            now=now(),
+        )  # fmt: skip
         intent = service.intend([approval], self._domain(), self._issuing.issuers(), now())
         under_way = orders.processing(found, csr_der, intent.drafts[0].draft.serial)
         done: list[Order] = []

@@ -1,53 +1,40 @@
-"""The door of the agents: join, renew, sign. Reads, hands writes to the store, answers last."""
+"""The door of the agents that have joined: renew, sign. Reads, hands writes to the store, answers last."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 
 from handsel.authority import service
 from handsel.authority.adapters.issuing import Issuing, now
 from handsel.authority.adapters.tables import Directory
-from handsel.authority.model import Domain, Host
+from handsel.authority.model import Domain, Host, Standing
 from handsel.door.asgi import Handler, Request, Response
-from handsel.errors import Conflict, NotAuthorised, ProtocolError, TicketRefused
+from handsel.errors import NotAuthorised, ProtocolError
 from handsel.link.messages import (
     PREFIX,
     VERSION,
     VERSION_HEADER,
     Chain,
-    JoinRequest,
-    JoinResponse,
     RenewRequest,
     SignBatchRequest,
     SignBatchResponse,
 )
 from handsel.pki.certificate import Certificate, to_pem
 
-_PROTOBUF = "application/x-protobuf"
+PROTOBUF = "application/x-protobuf"
 
 
 class AgentsDoor:
-    """Handlers for the agents. `server_certificates` gives the SHA-256 of the certificates that this server showed."""
+    """Handlers for the agents."""
 
-    def __init__(
-        self,
-        issuing: Issuing,
-        directory: Directory,
-        domain: Callable[[], Domain],
-        server_certificates: Callable[[], tuple[bytes, ...]],
-        on_joined: Callable[[Host], None],
-    ) -> None:
+    def __init__(self, issuing: Issuing, directory: Directory, domain: Callable[[], Domain]) -> None:
         self._issuing = issuing
         self._directory = directory
         self._domain = domain
-        self._server_certificates = server_certificates
-        self._on_joined = on_joined
 
     def routes(self) -> dict[tuple[str, str], Handler]:
         return {
             ("GET", f"{PREFIX}/roots"): self.roots,
-            ("POST", f"{PREFIX}/join"): self.join,
             ("POST", f"{PREFIX}/renew"): self.renew,
             ("POST", f"{PREFIX}/sign-batch"): self.sign_batch,
         }
@@ -56,32 +43,6 @@ class AgentsDoor:
         """The roots, for a host that holds a ticket and checks them by its pins."""
         return Response(200, to_pem(self._issuing.issuers().roots), "application/x-pem-file")
 
-    async def join(self, request: Request) -> Response:
-        check_version(request)
-        wanted = JoinRequest.decode(request.body)
-        agent_id = secrets.token_hex(6)
-        intent = service.join(
-            await self._directory.ticket(wanted.ticket_id),
-            wanted.csr,
-            wanted.proof,
-            agent_id=agent_id,
-            host_name=wanted.host_name[:253],
-            server_certificates=self._server_certificates(),
-            domain=self._domain(),
-            issuers=self._issuing.issuers(),
-            now=now(),
-        )
-        try:
-            (leaf,) = await self._issuing.issue(intent)
-        except Conflict as error:  # two hosts had the same ticket, and the other was faster
-            raise TicketRefused(str(error)) from error
-        host = await self._directory.host(agent_id)
-        if host is None:
-            raise TicketRefused("the host was taken out again while it joined")
-        self._on_joined(host)
-        answer = JoinResponse(agent_id, self._domain().trust_domain, leaf.chain, self._issuing.issuers().roots)
-        return Response(200, answer.encode(), _PROTOBUF)
-
     async def renew(self, request: Request) -> Response:
         host = await self.host(request)
         wanted = RenewRequest.decode(request.body)
@@ -89,7 +50,7 @@ class AgentsDoor:
             host, wanted.csr, domain=self._domain(), issuers=self._issuing.issuers(), now=now()
         )
         (leaf,) = await self._issuing.issue(intent)
-        return Response(200, Chain(leaf.chain).encode(), _PROTOBUF)
+        return Response(200, Chain(leaf.chain).encode(), PROTOBUF)
 
     async def sign_batch(self, request: Request) -> Response:
         host = await self.host(request)
@@ -97,7 +58,7 @@ class AgentsDoor:
         intent = service.sign_workloads(host, wanted, domain=self._domain(), issuers=self._issuing.issuers(), now=now())
         leaves = await self._issuing.issue(intent)
         answer = SignBatchResponse(tuple(leaf.chain for leaf in leaves))
-        return Response(200, answer.encode(), _PROTOBUF)
+        return Response(200, answer.encode(), PROTOBUF)
 
     async def host(self, request: Request) -> Host:
         """The host that speaks, by its verified client certificate. Raises `NotAuthorised`."""
@@ -109,6 +70,8 @@ class AgentsDoor:
         host = await self._directory.host(agent_id) if agent_id else None
         if identity is None or identity.trust_domain != self._domain().trust_domain or host is None:
             raise NotAuthorised(f"{identity} is no agent that has joined here")
+        if host.standing is Standing.BANNED:
+            raise NotAuthorised(f"the agent {host.agent_id} is banned: {host.cause}")
         return host
 
 

@@ -86,6 +86,16 @@ class KeyFolder:
             raise StateError(f"the key {path} cannot be read: {error}") from error
 
 
+def read_certificate(path: Path) -> Certificate:
+    """The first certificate of a PEM file. Raises `StateError`."""
+    try:
+        return parse_pem(path.read_bytes())[0]
+    except (OSError, ValueError) as error:
+        raise StateError(
+            f"the certificate {path} cannot be read: {error}", next_step="start once without --read-only to make it"
+        ) from error
+
+
 def read_roots(folder: Path) -> tuple[Certificate, ...]:
     """The roots of the authority in this folder. Raises `StateError`."""
     path = folder / f"{_ROOT}.crt"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from handsel.authority.adapters.attest_tables import standings
 from handsel.authority.directory import Abandoned, HostJoined, Intended, Issued, Record, TicketMade, TicketRedeemed
-from handsel.authority.model import Host, Ticket
+from handsel.authority.key_use import KeyUse
+from handsel.authority.model import Host, Standing, Ticket
 from handsel.authority.revocation import Reason, Revoked
 from handsel.errors import Conflict
 from handsel.pki.certificate import Certificate
@@ -45,6 +48,7 @@ certificates = sa.Table(
     sa.Column("not_after", sa.Float, nullable=False, index=True),
     sa.Column("requested_by", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),  # intended, issued or abandoned
+    sa.Column("log", sa.Text, nullable=False),  # the server that intended it, by its log in the journal
     sa.Column("der", sa.LargeBinary),
 )
 certificate_names = sa.Table(
@@ -115,6 +119,7 @@ def _intend(connection: sa.Connection, write: Intended) -> None:
             "not_after": write.not_after.timestamp(),
             "requested_by": write.requested_by,
             "state": "intended",
+            "log": connection.info["log"],
         },
     )
     names = [{"serial": write.serial, "name": name} for name in write.names]
@@ -165,6 +170,7 @@ class Directory:
 
     def __init__(self, store: SqlStore) -> None:
         self._read = store.read
+        self._log = store.log
 
     async def ticket(self, ticket_id: str) -> Ticket | None:
         for row in await self._read(sa.select(_tickets).where(_tickets.c.ticket_id == ticket_id)):
@@ -178,17 +184,26 @@ class Directory:
         return None
 
     async def host(self, agent_id: str) -> Host | None:
-        found = await self._hosts(sa.select(_hosts).where(_hosts.c.agent_id == agent_id))
+        found = await self._hosts(_HOSTS.where(_hosts.c.agent_id == agent_id))
         return found[0] if found else None
 
     async def hosts(self) -> list[Host]:
         """Every host that has joined, in the order of joining."""
-        return await self._hosts(sa.select(_hosts).order_by(_hosts.c.joined))
+        return await self._hosts(_HOSTS.order_by(_hosts.c.joined))
 
-    async def unfinished(self) -> list[str]:
-        """Serials that were intended and never settled."""
-        rows = await self._read(sa.select(certificates.c.serial).where(certificates.c.state == "intended"))
+    async def unfinished(self, log: str | None = None) -> list[str]:
+        """Serials that a server (this one, when none is named) intended and never settled."""
+        rows = await self._read(_UNFINISHED, {"log": log or self._log})
         return [row.serial for row in rows]
+
+    async def unfinished_logs(self) -> list[str]:
+        """The servers that have unsettled intentions, by their logs."""
+        found = sa.select(certificates.c.log).where(certificates.c.state == "intended").distinct()
+        return [row.log for row in await self._read(found)]
+
+    async def is_empty(self) -> bool:
+        """Whether no certificate was ever intended."""
+        return not await self._read(sa.select(certificates.c.serial).limit(1))
 
     async def issued_count(self) -> int:
         """How many certificates were issued."""
@@ -207,16 +222,37 @@ class Directory:
         rows = await self._read(_RECORD, {"serial": serial})
         return _record(rows[0]) if rows else None
 
+    async def key_users(self, pins: Collection[str]) -> list[KeyUse]:
+        """The certificates that were issued for these keys (see `handsel.pki.keys.pin`), whether they live or not."""
+        rows = await self._read(_KEY_USERS, {"pins": list(pins)})
+        if not rows:  # the usual case: a fresh key
+            return []
+        names: dict[str, set[str]] = {}
+        for row in await self._read(_NAMES_OF, {"serials": [row.serial for row in rows]}):
+            names.setdefault(row.serial, set()).add(row.name)
+        return [
+            KeyUse(
+                row.key_pin, row.serial, row.requested_by, frozenset(names.get(row.serial, ())),
+                datetime.fromtimestamp(row.not_after, UTC), revoked=row.reason is not None,
+                compromised=row.reason in _COMPROMISED,
+            )
+            for row in rows
+        ]  # fmt: skip
+
     async def requested_by(self, serial: str) -> str | None:
         """Who asked for a certificate: `agent/ID`, `account/ID` or `server`."""
         rows = await self._read(sa.select(certificates.c.requested_by).where(certificates.c.serial == serial))
         return rows[0].requested_by if rows else None
 
     async def _hosts(self, statement: sa.Executable) -> list[Host]:
-        return [
-            Host(row.agent_id, row.name, tuple(row.services.split()), datetime.fromtimestamp(row.joined, UTC))
-            for row in await self._read(statement)
-        ]
+        return [_host(row) for row in await self._read(statement)]
+
+
+def _host(row: sa.Row[Any]) -> Host:
+    return Host(
+        row.agent_id, row.name, tuple(row.services.split()), datetime.fromtimestamp(row.joined, UTC),
+        Standing(row.standing or Standing.GOOD), row.cause or "",
+    )  # fmt: skip
 
 
 def _record(row: sa.Row[Any]) -> Record:
@@ -227,6 +263,9 @@ def _record(row: sa.Row[Any]) -> Record:
     )  # fmt: skip
 
 
+_HOSTS = sa.select(_hosts, standings.c.standing, standings.c.cause).join_from(
+    _hosts, standings, standings.c.agent_id == _hosts.c.agent_id, isouter=True
+)
 _RECORD = (
     sa.select(
         certificates.c.der, certificates.c.issuer, certificates.c.profile, certificates.c.requested_by,
@@ -235,6 +274,19 @@ _RECORD = (
     .join_from(certificates, revocations, isouter=True)
     .where(certificates.c.serial == sa.bindparam("serial"), certificates.c.state == "issued")
 )  # fmt: skip
+_UNFINISHED = sa.select(certificates.c.serial).where(
+    certificates.c.log == sa.bindparam("log"), certificates.c.state == "intended"
+)
+_COMPROMISED = (Reason.KEY_COMPROMISE, Reason.CA_COMPROMISE, Reason.AA_COMPROMISE)
+_KEY_USERS = (
+    sa.select(
+        certificates.c.key_pin, certificates.c.serial, certificates.c.requested_by, certificates.c.not_after,
+        revocations.c.reason,
+    )
+    .join_from(certificates, revocations, isouter=True)
+    .where(certificates.c.key_pin.in_(sa.bindparam("pins", expanding=True)), certificates.c.state == "issued")
+)  # fmt: skip
+_NAMES_OF = sa.select(certificate_names).where(certificate_names.c.serial.in_(sa.bindparam("serials", expanding=True)))
 _ISSUED = sa.select(certificates.c.der).where(
     certificates.c.serial == sa.bindparam("serial"), certificates.c.state == "issued"
 )

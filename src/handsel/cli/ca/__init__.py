@@ -9,6 +9,8 @@ from handsel.cli.lazy import LazyGroup
 _VERBS = {
     "admin": "Who administers this authority, and with which role.",
     "journal": "What happened, and whether that can be believed.",
+    "policy": "Who may have which name, and which line says so.",
+    "profiles": "The kinds of certificates, and what the linter said of them.",
     "bundle": "The roots that clients must trust, as PEM.",
 }
 

@@ -12,14 +12,15 @@ import httpx2
 
 from handsel.errors import HandselError, NotAuthorised, ProtocolError, Refused, TicketRefused, Unreachable, UsageError
 from handsel.link.messages import (
-    MAXIMUM_BODY,
     PREFIX,
     VERSION,
     VERSION_HEADER,
     Chain,
+    Challenge,
     Frame,
     JoinRequest,
     JoinResponse,
+    RecoverRequest,
     RenewRequest,
     Report,
     SignBatchRequest,
@@ -31,27 +32,29 @@ from handsel.pki.names import TrustDomain
 _TIMEOUT = httpx2.Timeout(10.0)
 # A ping comes every 15 s: three missed ones mean that the server is gone.
 _WATCH_TIMEOUT = httpx2.Timeout(10.0, read=45.0)
-_MAXIMUM_FRAME = 16 << 20
+_LONGEST_REFUSAL = 1000
+_MAXIMUM_FRAME = _LARGEST_ANSWER = 16 << 20
 
 
 class LinkClient:
     """A connection to the server at `url`, which must prove to be the trust domain's server.
 
-    `certificate` is a pair of files, chain and key; without it only `join` is allowed.
+    `certificate` is a pair of files, chain and key; without it only `join` and `recover` are allowed. `roots` None: the
+    server cannot be checked yet, and what comes is believed only when it proves itself (see `handsel.link.ticket`).
     """
 
     def __init__(
         self,
         url: str,
         trust_domain: TrustDomain,
-        roots: Sequence[Certificate],
+        roots: Sequence[Certificate] | None,
         certificate: tuple[Path, Path] | None = None,
     ) -> None:
         self._url = _checked(url)
         # The name is checked at any address: the server's certificate carries it, and nobody else's may.
         self._extensions = {"sni_hostname": trust_domain.server_dns}
         self._client = httpx2.AsyncClient(
-            verify=_context(roots, certificate),
+            verify=_unchecked_context() if roots is None else _context(roots, certificate),
             timeout=_TIMEOUT,
             trust_env=False,
             headers={VERSION_HEADER: VERSION, "content-type": "application/x-protobuf"},
@@ -66,17 +69,28 @@ class LinkClient:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def server_certificate(self) -> bytes:
-        """The SHA-256 of the certificate that the server shows on this client's connection."""
+    async def challenge(self) -> tuple[str, bytes]:
+        """A challenge, and the SHA-256 of the certificate that the server showed on this client's connection."""
         try:
-            async with self._client.stream("GET", f"{self._url}/healthz", extensions=self._extensions) as response:
+            async with self._client.stream(
+                "GET", f"{self._url}{PREFIX}/challenge", extensions=self._extensions
+            ) as response:
+                body = await _read_limited(response)
                 stream = response.extensions["network_stream"].get_extra_info("ssl_object")
-                return hashlib.sha256(stream.getpeercert(True)).digest()
+                seen = hashlib.sha256(stream.getpeercert(True)).digest()
         except (httpx2.HTTPError, OSError) as error:
             raise _unreachable(self._url, error) from error
+        if response.status_code == httpx2.codes.NOT_FOUND:
+            raise ProtocolError("the server is older than this host: it knows no challenge")
+        if response.status_code != httpx2.codes.OK:
+            raise _refusal(response.status_code, body)
+        return Challenge.decode(body).challenge, seen
 
     async def join(self, request: JoinRequest) -> JoinResponse:
         return JoinResponse.decode(await self._post("join", request.encode()))
+
+    async def recover(self, request: RecoverRequest) -> Chain:
+        return Chain.decode(await self._post("recover", request.encode()))
 
     async def renew(self, request: RenewRequest) -> Chain:
         return Chain.decode(await self._post("renew", request.encode()))
@@ -93,8 +107,7 @@ class LinkClient:
         try:
             async with self._client.stream("GET", url, timeout=_WATCH_TIMEOUT, extensions=self._extensions) as response:
                 if response.status_code != httpx2.codes.OK:
-                    await response.aread()
-                    raise _refusal(response)
+                    raise _refusal(response.status_code, await _read_limited(response))
                 buffer = bytearray()
                 async for piece in response.aiter_raw():
                     buffer += piece
@@ -104,32 +117,33 @@ class LinkClient:
             raise _unreachable(self._url, error) from error
 
     async def _post(self, call: str, body: bytes) -> bytes:
+        url = f"{self._url}{PREFIX}/{call}"
         try:
-            response = await self._client.post(f"{self._url}{PREFIX}/{call}", content=body, extensions=self._extensions)
+            async with self._client.stream("POST", url, content=body, extensions=self._extensions) as response:
+                answer = await _read_limited(response)
         except (httpx2.HTTPError, OSError) as error:
             raise _unreachable(self._url, error) from error
         if response.status_code != httpx2.codes.OK:
-            raise _refusal(response)
-        return response.content
+            raise _refusal(response.status_code, answer)
+        return answer
 
 
 async def fetch_pinned_roots(url: str, pins: Sequence[str]) -> tuple[Certificate, ...]:
-    """The authority's roots, accepted only when their keys are among `pins`.
+    """The authority's roots, accepted only when their keys are among `pins`: for hosts that join without a ticket.
 
     The first connection to a server that we cannot verify yet: nothing is sent that must stay secret, and nothing is
     believed that does not fit the pins. Raises `TicketRefused` when it does not.
     """
     server = _checked(url)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # checked by pin, below
     try:
-        async with httpx2.AsyncClient(verify=context, timeout=_TIMEOUT, trust_env=False) as client:
-            response = await client.get(f"{server}{PREFIX}/roots")
-        if response.status_code != httpx2.codes.OK or len(response.content) > MAXIMUM_BODY:
+        async with (
+            httpx2.AsyncClient(verify=_unchecked_context(), timeout=_TIMEOUT, trust_env=False) as client,
+            client.stream("GET", f"{server}{PREFIX}/roots") as response,
+        ):
+            content = await _read_limited(response)
+        if response.status_code != httpx2.codes.OK:
             raise ProtocolError(f"{url} did not answer with its roots (status {response.status_code})")
-        roots = parse_pem(response.content)
+        roots = parse_pem(content)
     except (httpx2.HTTPError, OSError) as error:
         raise _unreachable(url, error) from error
     except ValueError as error:
@@ -137,8 +151,8 @@ async def fetch_pinned_roots(url: str, pins: Sequence[str]) -> tuple[Certificate
     trusted = tuple(root for root in roots if root.pin in pins)
     if not trusted:
         raise TicketRefused(
-            f"the server at {url} is not the one that made this ticket: its key does not fit the ticket's pin",
-            next_step="check the address, and that nobody sits between; or make a new ticket",
+            f"the server at {url} is another one: its key does not fit the pin",
+            next_step="check the address, and that nobody sits between; then the pin",
         )
     return trusted
 
@@ -164,6 +178,25 @@ def _context(roots: Sequence[Certificate], certificate: tuple[Path, Path] | None
     return context
 
 
+def _unchecked_context() -> ssl.SSLContext:
+    """For a first contact: what comes is checked afterwards, by a pin or by the proof of a ticket."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _read_limited(response: httpx2.Response) -> bytes:
+    """The body. Raises `ProtocolError` when it is too large."""
+    body = bytearray()
+    async for piece in response.aiter_raw():
+        body += piece
+        if len(body) > _LARGEST_ANSWER:
+            raise ProtocolError(f"an answer has at most {_LARGEST_ANSWER} bytes")
+    return bytes(body)
+
+
 def _take_frames(buffer: bytearray) -> list[Frame]:
     """The whole frames at the start of the buffer, which are taken out of it."""
     frames = []
@@ -187,14 +220,14 @@ def _unreachable(url: str, error: Exception) -> HandselError:
     return Unreachable(f"{url} does not answer: {error or type(error).__name__}", next_step="is the server running?")
 
 
-def _refusal(response: httpx2.Response) -> HandselError:
-    text = response.text[:500]
+def _refusal(status: int, body: bytes) -> HandselError:
+    text = body[:_LONGEST_REFUSAL].decode(errors="replace")
     code, _, message = text.partition(" ")
     kinds: dict[str, type[HandselError]] = {Refused.code: Refused, TicketRefused.code: TicketRefused}
     if code in kinds:
         return kinds[code](message)
-    if response.status_code in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
+    if status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
         return NotAuthorised(text)
-    if response.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
+    if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
         return Unreachable(f"the server failed: {text}")
-    return ProtocolError(f"the server answered {response.status_code}: {text}")
+    return ProtocolError(f"the server answered {status}: {text}")

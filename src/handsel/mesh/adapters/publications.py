@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from handsel.link.messages import Frame
 from handsel.link.resume import Publish
-from handsel.store.adapters.sql import SqlStore, metadata
+from handsel.store.adapters.sql import SqlStore, metadata, one_at_a_time
 from handsel.store.outcome import Appliers
 
 _publications = sa.Table(
@@ -21,7 +21,9 @@ _publications = sa.Table(
 
 
 def _publish(connection: sa.Connection, write: Publish) -> None:
-    # One writer: the highest sequence plus one is free. Rows are replaced, never removed, so it only grows.
+    # The highest sequence plus one is free: rows are replaced, never removed, so it only grows. One server at a time:
+    # a watch that has seen a sequence never asks for a lower one, so none may be filled in later.
+    one_at_a_time(connection, "publications")
     following = connection.execute(_LAST).scalar_one() + 1
     connection.execute(
         sa.delete(_publications).where(

@@ -2,6 +2,9 @@
 
 The writer takes whatever piled up while the last commit synced; no timer. Each outcome has a savepoint of its own, so
 one that fails does not fail the others that share its commit.
+
+Several servers may share a database. Each has a journal of its own, its log: one hash chain, whose head only this
+server moves. An applier finds the server's log in `connection.info["log"]`.
 """
 
 from __future__ import annotations
@@ -16,12 +19,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from handsel.errors import HandselError, StateError
+from handsel.errors import HandselError, ReadOnly, StateError
 from handsel.store import journal
+from handsel.store.adapters.changes import Changes
 from handsel.store.journal import JournalEntry
 from handsel.store.outcome import Appliers, Writes
 
 _LARGEST_GROUP = 512
+_TRIES = 4
+ALONE = "main"
+"""The log of a server that is alone with its database."""
 
 metadata = sa.MetaData()
 """The schema. Each room's `tables` adapter adds its tables to it."""
@@ -29,10 +36,14 @@ metadata = sa.MetaData()
 journal_table = sa.Table(
     "journal",
     metadata,
-    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("log", sa.Text, primary_key=True),  # the server whose chain this is
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("entry", sa.Text, nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
 )
+
+Topics = Mapping[type, str]
+"""What a type of write is about, for those who listen at `Changes`."""
 
 _Job = tuple[Writes, "Future[None]"]
 
@@ -42,17 +53,26 @@ class SqlStore:
 
     _BEGIN = "BEGIN"
 
-    def __init__(self, engine: sa.Engine, appliers: Appliers, *, prepare: Callable[[sa.Connection], None]) -> None:
+    def __init__(
+        self, engine: sa.Engine, appliers: Appliers, *, prepare: Callable[[sa.Connection], None], log: str = ALONE,
+        topics: Topics | None = None, read_only: bool = False,
+    ) -> None:  # fmt: skip
+        self.log = log
+        self.changes = Changes()
+        self.read_only = read_only
         self._engine = engine
         self._appliers: Appliers = {**appliers, JournalEntry: self._append}
-        self._writer = self._engine.connect()
+        self._topics: Topics = topics or {}
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._head = (0, journal.GENESIS)
+        self._writer = self._connect(engine)
         try:
             prepare(self._writer)
-            self._head = self._load_head()
+            if not read_only:
+                self._begin_log()
         except BaseException:
             self._close_connections()
             raise
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_until_closed, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -63,7 +83,14 @@ class SqlStore:
     def submit(self, writes: Writes) -> Future[None]:
         """The same for callers without an event loop: a future that is done when the writes are durable."""
         done: Future[None] = Future()
-        self._jobs.put((writes, done))
+        if not writes:
+            done.set_result(None)
+        elif self.read_only:
+            done.set_exception(
+                ReadOnly("this server only reads", next_step="ask the one that was started without --read-only")
+            )
+        else:
+            self._jobs.put((writes, done))
         return done
 
     async def read(
@@ -72,9 +99,14 @@ class SqlStore:
         """Every row that a query finds, as of the last commit."""
         raise NotImplementedError
 
-    async def journal_lines(self) -> list[tuple[int, str, str]]:
-        """The journal, oldest first, as (number, canonical entry, hash)."""
-        rows = await self.read(sa.select(journal_table).order_by(journal_table.c.number))
+    async def logs(self) -> list[str]:
+        """The logs that have lines, one for each server that ever wrote."""
+        rows = await self.read(sa.select(journal_table.c.log).distinct().order_by(journal_table.c.log))
+        return [row.log for row in rows]
+
+    async def journal_lines(self, log: str | None = None, *, after: int = 0) -> list[tuple[int, str, str]]:
+        """A log (this server's own when none is named), oldest first, as (number, canonical entry, hash)."""
+        rows = await self.read(_LINES, {"log": log or self.log, "after": after})
         return [(row.number, row.entry, row.hash) for row in rows]
 
     def close(self) -> None:
@@ -87,17 +119,21 @@ class SqlStore:
         self._writer.close()
         self._engine.dispose()
 
-    def _load_head(self) -> tuple[int, str]:
-        last = self._writer.execute(
-            sa.select(journal_table.c.number, journal_table.c.hash).order_by(journal_table.c.number.desc()).limit(1)
-        ).first()
-        return (last.number, last.hash) if last else (0, journal.GENESIS)
+    def _connect(self, engine: sa.Engine) -> sa.Connection:
+        connection = engine.connect()
+        connection.info["log"] = self.log
+        return connection
+
+    def _begin_log(self) -> None:
+        """This server's log is ours from here on."""
+        last = self._writer.execute(_LAST, {"log": self.log}).first()
+        self._head = (last.number, last.hash) if last else (0, journal.GENESIS)
 
     def _append(self, connection: sa.Connection, entry: JournalEntry) -> None:
         number, previous = self._head
         canonical = entry.canonical()
         self._head = (number + 1, journal.link(previous, canonical))
-        connection.execute(_APPEND, {"number": number + 1, "entry": canonical, "hash": self._head[1]})
+        connection.execute(_APPEND, {"log": self.log, "number": number + 1, "entry": canonical, "hash": self._head[1]})
 
     def _write_until_closed(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -115,29 +151,51 @@ class SqlStore:
                 return
 
     def _commit_group(self, group: list[_Job]) -> None:
-        head_before = self._head
-        failed: dict[int, BaseException] = {}
-        try:
-            self._writer.exec_driver_sql(self._BEGIN)
-            for index, (writes, _) in enumerate(group):
-                error = self._apply(writes)
-                if error is not None:
-                    failed[index] = error
-            self._writer.exec_driver_sql("COMMIT")
-        except sa.exc.SQLAlchemyError as error:
-            self._head = head_before
-            self._roll_back()
-            cause = StateError(
-                f"the state could not be written: {_reason(error)}", next_step="check the disk and the folder's mode"
-            )
-            for _, done in group:
-                done.set_exception(cause)
-            return
+        """Commit what can be, and tell each caller. What another server's commit crossed is tried again."""
+        for attempt in range(1, _TRIES + 1):
+            head_before = self._head
+            try:
+                failed, topics = self._try_group(group)
+                break
+            except sa.exc.SQLAlchemyError as error:
+                self._head = head_before
+                self._roll_back()
+                if attempt < _TRIES and self._may_try_again(error):
+                    continue
+                self._fail(group, error)
+                return
+            except HandselError as error:  # the database cannot be reached again
+                for _, done in group:
+                    done.set_exception(error)
+                return
+        self.changes.tell(topics, elsewhere=False)
         for index, (_, done) in enumerate(group):
             if index in failed:
                 done.set_exception(failed[index])
             else:
                 done.set_result(None)
+
+    def _try_group(self, group: list[_Job]) -> tuple[dict[int, BaseException], set[str]]:
+        failed: dict[int, BaseException] = {}
+        topics: set[str] = set()
+        self._ready()
+        self._writer.exec_driver_sql(self._BEGIN)
+        for index, (writes, _) in enumerate(group):
+            error = self._apply(writes)
+            if error is not None:
+                failed[index] = error
+            else:
+                topics.update(self._topics[type(write)] for write in writes if type(write) in self._topics)
+        self._announce(topics)
+        self._writer.exec_driver_sql("COMMIT")
+        return failed, topics
+
+    def _fail(self, group: list[_Job], error: sa.exc.SQLAlchemyError) -> None:
+        cause = StateError(
+            f"the state could not be written: {_reason(error)}", next_step="check the disk and the folder's mode"
+        )
+        for _, done in group:
+            done.set_exception(cause)
 
     def _apply(self, writes: Writes) -> BaseException | None:
         head_before = self._head
@@ -145,26 +203,66 @@ class SqlStore:
         try:
             for write in writes:
                 self._appliers[type(write)](self._writer, write)
-        except sa.exc.OperationalError:
-            raise  # the disk is at fault, not this outcome
-        except Exception as error:  # noqa: BLE001  # whatever an outcome breaks must not end the writer
+        except Exception as error:
+            if not self._is_outcomes_fault(error):
+                raise
+            # Whatever an outcome breaks must not end the writer.
             self._head = head_before
-            self._writer.exec_driver_sql("ROLLBACK TO outcome")
-            self._writer.exec_driver_sql("RELEASE outcome")
+            self._writer.exec_driver_sql("ROLLBACK TO SAVEPOINT outcome")
+            self._writer.exec_driver_sql("RELEASE SAVEPOINT outcome")
             return error
-        self._writer.exec_driver_sql("RELEASE outcome")
+        self._writer.exec_driver_sql("RELEASE SAVEPOINT outcome")
         return None
 
     def _roll_back(self) -> None:
         with contextlib.suppress(sa.exc.SQLAlchemyError):  # there may be no transaction to end
             self._writer.exec_driver_sql("ROLLBACK")
 
+    # What differs between databases
+
+    def _ready(self) -> None:
+        """Before a group: the connection to write on is there. Raises `StateError`."""
+
+    def _announce(self, topics: set[str]) -> None:
+        """In the transaction: other servers learn of these topics when it is committed."""
+
+    def _is_outcomes_fault(self, error: Exception) -> bool:
+        """Whether others may be committed without this outcome; else the disk is at fault, or the connection."""
+        return not isinstance(error, sa.exc.OperationalError)
+
+    def _may_try_again(self, _error: sa.exc.SQLAlchemyError) -> bool:
+        """Whether only the moment was bad, and nothing was committed."""
+        return False
+
 
 _APPEND = sa.insert(journal_table)
+_LAST = (
+    sa.select(journal_table.c.number, journal_table.c.hash)
+    .where(journal_table.c.log == sa.bindparam("log"))
+    .order_by(journal_table.c.number.desc())
+    .limit(1)
+)
+_LINES = (
+    sa.select(journal_table.c.number, journal_table.c.entry, journal_table.c.hash)
+    .where(journal_table.c.log == sa.bindparam("log"), journal_table.c.number > sa.bindparam("after"))
+    .order_by(journal_table.c.number)
+)
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error)
+    return str(getattr(error, "orig", None) or error).strip()
+
+
+def one_at_a_time(connection: sa.Connection, what: str) -> None:
+    """For appliers: from here to the end of this commit, no other server is between here and there for the same thing.
+
+    On SQLite a commit is alone anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_ONE_AT_A_TIME, {"name": f"handsel {what}"})
+
+
+_ONE_AT_A_TIME = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 def apply_once(count: int, otherwise: Callable[[], HandselError]) -> None:

@@ -1,4 +1,4 @@
-"""State in one SQLite file: WAL, full durability."""
+"""State in one SQLite file: WAL, full durability. An older file is migrated when opened; a copy stays beside it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from handsel.errors import StateError
-from handsel.store.adapters.sql import SqlStore, metadata
+from handsel.store.adapters import schema
+from handsel.store.adapters.sql import SqlStore, Topics
+from handsel.store.migrations import HEAD
 from handsel.store.outcome import Appliers
-
-SCHEMA_VERSION = 2
 
 
 class SqliteStore(SqlStore):
@@ -21,10 +21,15 @@ class SqliteStore(SqlStore):
 
     _BEGIN = "BEGIN IMMEDIATE"
 
-    def __init__(self, path: Path, appliers: Appliers) -> None:
-        engine = _engine(path)
+    def __init__(
+        self, path: Path, appliers: Appliers, *, topics: Topics | None = None, read_only: bool = False
+    ) -> None:
+        engine = _engine(path, read_only=read_only)
         self._reader = engine.connect()
-        super().__init__(engine, appliers, prepare=lambda connection: _prepare_schema(connection, path))
+        super().__init__(
+            engine, appliers, topics=topics, read_only=read_only,
+            prepare=lambda connection: _prepare(connection, path, read_only=read_only),
+        )  # fmt: skip
 
     async def read(
         self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None
@@ -37,24 +42,92 @@ class SqliteStore(SqlStore):
         super()._close_connections()
 
 
-def _prepare_schema(connection: sa.Connection, path: Path) -> None:
-    found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-    if found > SCHEMA_VERSION:
+def found_revision(path: Path) -> str | None:
+    """The revision of a file's schema, None for an empty one. Nothing is changed. Raises `StateError`."""
+    engine = _engine(path, read_only=True)
+    try:
+        with engine.connect() as connection:
+            return schema.revision(connection, str(path))
+    finally:
+        engine.dispose()
+
+
+def migrate(path: Path) -> Path | None:
+    """Bring a file to the newest schema. Gives the copy that was kept of it as it was before, if it was older."""
+    engine = _engine(path, read_only=False)
+    try:
+        with engine.connect() as connection:
+            return _migrate(connection, path)
+    finally:
+        engine.dispose()
+
+
+def copy(source: Path, target: Path) -> None:
+    """A consistent copy of a file that may be in use, by SQLite's online backup. Raises `StateError`."""
+    try:
+        # Read-only would not do: the log of a file that was not closed must be read too, which needs its index.
+        reader = sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True, timeout=5)
+        writer = sqlite3.connect(target)
+        try:
+            reader.backup(writer, pages=1024)
+            # One file and no log beside it.
+            writer.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            writer.close()
+            reader.close()
+        target.chmod(0o600)
+    except sqlite3.Error as error:
+        raise StateError(f"{source} cannot be copied to {target}: {error}", next_step="check the disk") from error
+
+
+def _prepare(connection: sa.Connection, path: Path, *, read_only: bool) -> None:
+    if not read_only:
+        _migrate(connection, path)
+    elif schema.revision(connection, str(path)) != HEAD:
         raise StateError(
-            f"{path} was written by a newer handsel (schema {found}, this one knows {SCHEMA_VERSION})",
-            next_step="use that version, or another --state folder",
+            f"{path} has an older schema, and this server may only read", next_step="start one without --read-only"
         )
-    if found < SCHEMA_VERSION:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        metadata.create_all(connection)
-        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _migrate(connection: sa.Connection, path: Path) -> Path | None:
+    found = schema.revision(connection, str(path))
+    if found == HEAD:
+        return None
+    kept = None
+    if found is not None:
+        kept = path.with_name(f"{path.name}.{found}")
+        copy(path, kept)
+        # Tables are made anew and renamed: rows that point at them must not mind.
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        if found is None:
+            schema.make(connection)
+        else:
+            schema.migrate(connection, found)
+            _check_references(connection, path)
         connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+    connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+    return kept
 
 
-def _engine(path: Path) -> sa.Engine:
+def _check_references(connection: sa.Connection, path: Path) -> None:
+    if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+        raise StateError(f"{path} could not be migrated: a row would point at nothing")
+
+
+def _engine(path: Path, *, read_only: bool) -> sa.Engine:
     def connect() -> sqlite3.Connection:
         # Autocommit: the writer says BEGIN and COMMIT itself. Each connection is used by one thread at a time.
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+        where = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        connection = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("SELECT count(*) FROM sqlite_master")  # a file that is no database is seen here
+            return connection
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")

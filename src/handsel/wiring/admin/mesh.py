@@ -1,15 +1,14 @@
-"""Acts about the mesh: status, hosts, tickets, compiled configuration."""
+"""Acts about the mesh: status, compiled configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from handsel.authority.adapters.tables import Directory
 from handsel.authority.administration import Role
-from handsel.authority.model import ALL_SERVICES, Issuers
+from handsel.authority.model import Issuers
 from handsel.errors import UsageError
 from handsel.mesh.stages import Stage, show
 from handsel.mesh.translate import Places
@@ -27,34 +26,18 @@ class Seen:
     issuers: Issuers
     url: str
     metrics_url: str
+    lint: str = ""
 
 
-class MakeTicket(Protocol):
-    """Makes a join ticket and gives its text."""
-
-    async def __call__(self, services: tuple[str, ...], lifetime: timedelta, *, by: str) -> str: ...
-
-
-def acts(see: Callable[[], Seen], directory: Directory, make_ticket: MakeTicket) -> Acts:
+def acts(see: Callable[[], Seen], directory: Directory) -> Acts:
     """What may be asked about the mesh of a server."""
 
     async def status(_asked: Asked) -> Any:
         seen = see()
         return describe(
             seen.mesh, seen.places, seen.issuers.mesh, await directory.hosts(), seen.url, seen.metrics_url,
-            await directory.issued_count(),
+            await directory.issued_count(), seen.lint,
         )  # fmt: skip
-
-    async def hosts(_asked: Asked) -> Any:
-        return [
-            {"agent": h.agent_id, "host": h.name, "services": list(h.services), "joined": h.joined.isoformat()}
-            for h in await directory.hosts()
-        ]
-
-    async def tickets(asked: Asked) -> Any:
-        services = tuple(asked.wish.get("services") or ALL_SERVICES)
-        lifetime = timedelta(seconds=float(asked.wish.get("lifetime_seconds", 600)))
-        return {"ticket": await make_ticket(services, lifetime, by=asked.by)}
 
     async def config(asked: Asked) -> Any:
         try:
@@ -65,7 +48,5 @@ def acts(see: Callable[[], Seen], directory: Directory, make_ticket: MakeTicket)
 
     return {
         ("GET", "/v1/status"): Act(Role.VIEWER, status),
-        ("GET", "/v1/hosts"): Act(Role.VIEWER, hosts),
-        ("POST", "/v1/tickets"): Act(Role.OPERATOR, tickets),
         ("GET", "/v1/config"): Act(Role.VIEWER, config),
     }

@@ -1,0 +1,161 @@
+"""Made by `make migration` from the tables declared in code."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+
+def upgrade() -> None:
+    op.create_table(
+        "acme_accounts",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("thumbprint", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("thumbprint"),
+    )
+    op.create_table(
+        "acme_authorizations",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("identifier", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("acme_authorizations", schema=None) as batch_op:
+        batch_op.create_index("acme_authorizations_by_name", ["account", "identifier"], unique=False)
+
+    op.create_table(
+        "acme_external_keys",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "acme_nonce_keys",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("starts", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "acme_nonces",
+        sa.Column("prefix", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("counter", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("prefix", "counter"),
+    )
+    with op.batch_alter_table("acme_nonces", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_acme_nonces_at"), ["at"], unique=False)
+
+    op.create_table(
+        "acme_orders",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("created", sa.Float(), nullable=False),
+        sa.Column("replaces", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("replaces"),
+    )
+    with op.batch_alter_table("acme_orders", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_acme_orders_account"), ["account"], unique=False)
+
+    op.create_table(
+        "administrators",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("role", sa.Integer(), nullable=False),
+        sa.Column("added", sa.Float(), nullable=False),
+        sa.Column("added_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "checkpoints",
+        sa.Column("log", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("log", "size"),
+    )
+    op.create_table(
+        "host_standings",
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("standing", sa.Text(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("agent_id"),
+    )
+    op.create_table(
+        "recovery_keys",
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("agent_id"),
+    )
+    op.create_table(
+        "spent_evidence",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("until", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+    )
+    with op.batch_alter_table("spent_evidence", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_spent_evidence_until"), ["until"], unique=False)
+
+    op.create_table(
+        "ticket_bounds",
+        sa.Column("ticket_id", sa.Text(), nullable=False),
+        sa.Column("host_name", sa.Text(), nullable=False),
+        sa.Column("network", sa.Text(), nullable=False),
+        sa.Column("key_pin", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("ticket_id"),
+    )
+    op.create_table(
+        "ticket_uses",
+        sa.Column("ticket_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("ticket_id"),
+    )
+    op.create_table(
+        "certificate_names",
+        sa.Column("serial", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["serial"],
+            ["certificates.serial"],
+        ),
+        sa.PrimaryKeyConstraint("serial", "name"),
+    )
+    with op.batch_alter_table("certificate_names", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_certificate_names_name"), ["name"], unique=False)
+
+    op.create_table(
+        "revocations",
+        sa.Column("serial", sa.Text(), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Integer(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["serial"],
+            ["certificates.serial"],
+        ),
+        sa.PrimaryKeyConstraint("serial"),
+    )
+    with op.batch_alter_table("revocations", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_revocations_at"), ["at"], unique=False)
+
+    with op.batch_alter_table("certificates", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("issuer", sa.Text(), server_default=sa.text("''"), nullable=False))
+        batch_op.add_column(sa.Column("profile", sa.Text(), server_default=sa.text("''"), nullable=False))
+        batch_op.add_column(sa.Column("key_pin", sa.Text(), server_default=sa.text("''"), nullable=False))
+        batch_op.add_column(sa.Column("fingerprint", sa.Text(), nullable=True))
+        batch_op.add_column(sa.Column("log", sa.Text(), server_default=sa.text("''"), nullable=False))
+        batch_op.create_index(batch_op.f("ix_certificates_fingerprint"), ["fingerprint"], unique=False)
+        batch_op.create_index(batch_op.f("ix_certificates_key_pin"), ["key_pin"], unique=False)
+        batch_op.create_index(batch_op.f("ix_certificates_not_after"), ["not_after"], unique=False)

@@ -1,0 +1,91 @@
+"""Which of several servers does what only one should: it holds a lock of the database for as long as it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import structlog
+
+from handsel.authority import service as authority
+from handsel.authority.adapters import shared_nonces
+from handsel.authority.adapters.issuing import now
+from handsel.authority.adapters.tables import Directory
+from handsel.errors import Conflict, HandselError
+from handsel.store.adapters.postgres import AdvisoryLock, PostgresStore
+from handsel.store.adapters.sql import SqlStore
+
+_log = structlog.get_logger("handsel.server")
+_LOOK_SECONDS = 2.0
+_SWEEP_SECONDS = 60.0
+
+
+class Leader:
+    """Asks for the lock every two seconds. A server that is alone always leads; one that only reads never does.
+
+    `is_leader`: whether this server has it now. Periodic work asks before each step, not only at its start.
+    `elected`: set each time it becomes the leader; who waits for it clears it.
+    """
+
+    def __init__(self, store: SqlStore) -> None:
+        shared = isinstance(store, PostgresStore) and not store.read_only
+        self._lock = AdvisoryLock(store.database, "handsel leader") if isinstance(store, PostgresStore) else None
+        self._lock = self._lock if shared else None
+        self.is_leader = self._lock is None and not store.read_only
+        self.elected = asyncio.Event()
+        if self.is_leader:
+            self.elected.set()
+
+    @contextlib.asynccontextmanager
+    async def asking(self) -> AsyncIterator[None]:
+        """Ask for the lock until the end of this, then give it back."""
+        if self._lock is None:
+            yield
+            return
+        await self._ask(self._lock)
+        asking = asyncio.create_task(self._keep_asking(self._lock))
+        try:
+            yield
+        finally:
+            self.is_leader = False
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            await asyncio.to_thread(self._lock.release)
+
+    async def _keep_asking(self, lock: AdvisoryLock) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await self._ask(lock)
+
+    async def _ask(self, lock: AdvisoryLock) -> None:
+        held = await asyncio.shield(asyncio.to_thread(lock.hold))
+        if held and not self.is_leader:
+            _log.info("this server does the periodic work now")
+            self.elected.set()
+        self.is_leader = held
+
+
+async def sweep(store: SqlStore, directory: Directory, leader: Leader) -> None:
+    """For ever, on the leader: settle what servers that died left unfinished, and forget old nonces."""
+    while True:
+        await leader.elected.wait()
+        try:
+            if leader.is_leader and isinstance(store, PostgresStore):
+                await settle_dead(store, directory)
+                await store.commit(shared_nonces.forget(time.time()))
+        except HandselError as error:
+            _log.warning("what dead servers left is not settled yet", problem=str(error))
+        await asyncio.sleep(_SWEEP_SECONDS if leader.is_leader else _LOOK_SECONDS)
+
+
+async def settle_dead(store: PostgresStore, directory: Directory) -> None:
+    """Abandon the intentions of servers that are gone: the lock of their log is free, so they cannot go on with it."""
+    for log in await directory.unfinished_logs():
+        unfinished = await directory.unfinished(log)
+        if log == store.log or await asyncio.to_thread(store.is_alive, log):
+            continue
+        # One that came back in between settles its own: then this conflicts, and nothing is done twice.
+        with contextlib.suppress(Conflict):
+            await store.commit(authority.settle(unfinished, now=now()).writes)

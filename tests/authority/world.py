@@ -10,7 +10,7 @@ from handsel.authority import service
 from handsel.authority.adapters.attest_tables import Registry
 from handsel.authority.adapters.tables import Directory
 from handsel.authority.attest.ticket import Replay, redeem
-from handsel.authority.model import Domain, Host, Issuer, Issuers, TicketBounds
+from handsel.authority.model import UNBOUND, Domain, Host, Issuer, Issuers, TicketBounds
 from handsel.authority.profile import Lifetimes, profiles
 from handsel.authority.service import Intent
 from handsel.link import ticket as tickets
@@ -58,7 +58,7 @@ class World:
         return [entry.split('"kind":"')[1].split('"')[0] for _, entry, _ in await self.store.journal_lines()]
 
     async def ticket(
-        self, services: tuple[str, ...] = ("web",), *, ticket_id: str = "t1", bounds: TicketBounds = TicketBounds()
+        self, services: tuple[str, ...] = ("web",), *, ticket_id: str = "t1", bounds: TicketBounds = UNBOUND
     ) -> None:
         made = service.make_ticket(
             services, timedelta(minutes=10), SECRET, ticket_id=ticket_id, now=self.now, bounds=bounds

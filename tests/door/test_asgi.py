@@ -131,7 +131,10 @@ ALL = [
     each for each in vars(errors).values()
     if isinstance(each, type) and issubclass(each, HandselError) and each is not errors.InvalidFile
 ]  # fmt: skip
-_STATUS = {ProtocolError: 400, NotAuthorised: 401, Refused: 403, errors.TicketRefused: 403}
+_STATUS = {
+    ProtocolError: 400, NotAuthorised: 401, Refused: 403, errors.TicketRefused: 403, errors.KeyRefused: 403,
+    errors.ProfileRefused: 403,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)

@@ -19,11 +19,12 @@ from handsel.errors import (
     UsageError,
 )
 from handsel.link.adapters.http_client import LinkClient, fetch_pinned_roots
-from handsel.link.messages import PING, PREFIX, VERSION, VERSION_HEADER, Chain, Frame, RenewRequest, Report
+from handsel.link.messages import PING, PREFIX, VERSION, VERSION_HEADER, Chain, Challenge, Frame, RenewRequest, Report
 from handsel.pki.certificate import to_pem
 from handsel.pki.names import TrustDomain
 from tests.support import TRUST_DOMAIN, TestAuthority, tls_door, write_pair
 
+CHALLENGE = ("GET", f"{PREFIX}/challenge")
 ROOTS = ("GET", f"{PREFIX}/roots")
 RENEW = ("POST", f"{PREFIX}/renew")
 REPORT = ("POST", f"{PREFIX}/report")
@@ -96,10 +97,24 @@ async def test_a_workload_cannot_stand_in_for_the_server(living_authority, tmp_p
 
 async def test_the_certificate_that_is_proven_is_the_one_that_was_shown(living_authority, tmp_path):
     shown = living_authority.pair(TRUST_DOMAIN.server, dns_names=(TRUST_DOMAIN.server_dns,))
-    async with tls_door(tmp_path, living_authority, {}) as (port, context):
+
+    async def challenge(_request: Request) -> Response:
+        return Response(200, Challenge("once").encode())
+
+    async with tls_door(tmp_path, living_authority, {CHALLENGE: challenge}) as (port, context):
         context.load_cert_chain(*write_pair(tmp_path, "shown", shown))
-        async with _client(living_authority, port) as client:
-            assert await client.server_certificate() == hashlib.sha256(shown.leaf.der).digest()
+        for roots in ((living_authority.issuer.root,), None):
+            async with _client(living_authority, port, roots=roots) as client:
+                assert await client.challenge() == ("once", hashlib.sha256(shown.leaf.der).digest())
+
+
+async def test_a_server_that_knows_no_challenge_is_older(living_authority, tmp_path):
+    async with (
+        tls_door(tmp_path, living_authority, {}) as (port, _),
+        _client(living_authority, port) as client,
+    ):
+        with pytest.raises(ProtocolError, match="older than this host"):
+            await client.challenge()
 
 
 async def test_a_proxy_of_the_environment_is_not_asked(living_authority, tmp_path, monkeypatch):
@@ -233,7 +248,7 @@ async def test_roots_are_taken_only_when_their_key_is_pinned(living_authority, t
     async with tls_door(tmp_path, living_authority, {ROOTS: roots}) as (port, _):
         assert await fetch_pinned_roots(_url(port), ("00" * 32, root.pin)) == (root,)
         for pins in ((), ("00" * 32,), (root.pin[:-1],)):
-            with pytest.raises(TicketRefused, match="does not fit the ticket's pin"):
+            with pytest.raises(TicketRefused, match="does not fit the pin"):
                 await fetch_pinned_roots(_url(port), pins)
 
 

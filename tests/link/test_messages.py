@@ -28,6 +28,7 @@ identities = st.sampled_from([TRUST_DOMAIN.workload("default", "web"), TRUST_DOM
 moments = st.none() | st.integers(1, 253402300799).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 spans = st.none() | st.integers(1, 2**32 - 1).map(lambda milliseconds: timedelta(milliseconds=milliseconds))
 
+evidence = st.builds(m.Evidence, st.lists(body, max_size=3).map(tuple), body, body, text)
 rejections = st.builds(m.Rejection, text, names, text)
 reports = st.builds(
     m.WorkloadReport,
@@ -40,8 +41,10 @@ assigned = st.builds(m.AssignedWorkload, services, identities, ports, names, spa
 published = st.builds(m.PublishedResource, text, text, text, body, names)
 
 MESSAGES = {
-    "JoinRequest": st.builds(m.JoinRequest, text, body, body, text),
-    "JoinResponse": st.builds(m.JoinResponse, text, st.just(TRUST_DOMAIN), chains, chains),
+    "Challenge": st.builds(m.Challenge, text),
+    "JoinRequest": st.builds(m.JoinRequest, text, body, body, text, text, evidence, text, body, body),
+    "JoinResponse": st.builds(m.JoinResponse, text, st.just(TRUST_DOMAIN), chains, chains, body),
+    "RecoverRequest": st.builds(m.RecoverRequest, text, body, text, body, body),
     "RenewRequest": st.builds(m.RenewRequest, body),
     "SignBatchRequest": st.builds(m.SignBatchRequest, st.lists(st.tuples(text, body), max_size=3).map(tuple)),
     "SignBatchResponse": st.builds(m.SignBatchResponse, st.lists(chains, max_size=3).map(tuple)),
@@ -55,7 +58,7 @@ every_message = pytest.mark.parametrize("name", MESSAGES)
 
 
 def test_every_message_of_the_format_is_tried_here():
-    parts = {"Frame", "Rejection", "WorkloadReport"}
+    parts = {"Evidence", "Frame", "Rejection", "WorkloadReport"}
     assert set(MESSAGES) == set(wire.DESCRIPTOR.message_types_by_name) - parts
 
 

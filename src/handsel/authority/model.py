@@ -162,6 +162,9 @@ class TicketBounds:
     key_pin: str = ""
 
 
+UNBOUND = TicketBounds()
+
+
 @dataclass(frozen=True)
 class Ticket:
     """What the server keeps of a join ticket: a key derived from its secret, never the secret.

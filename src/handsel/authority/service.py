@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from handsel.authority import ca, check, directory, ra
-from handsel.authority.model import Admission, Approval, CheckedDraft, Domain, Host, Issuers, Leaf, Ticket, TicketBounds
+from handsel.authority.model import (
+    UNBOUND,
+    Admission,
+    Approval,
+    CheckedDraft,
+    Domain,
+    Host,
+    Issuers,
+    Leaf,
+    Ticket,
+    TicketBounds,
+)
 from handsel.link import ticket as tickets
 from handsel.pki.secret import Secret
 from handsel.store.journal import entry
@@ -42,7 +53,7 @@ def make_ticket(
     ticket_id: str,
     now: datetime,
     by: str = "local",
-    bounds: TicketBounds = TicketBounds(),  # noqa: B008  # a frozen value
+    bounds: TicketBounds = UNBOUND,
 ) -> Outcome[Ticket]:
     """A ticket for a host that will run these services."""
     ticket = Ticket(ticket_id, tickets.derive(secret), services, now + lifetime)

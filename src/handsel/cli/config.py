@@ -18,6 +18,7 @@ def command() -> None:
     Examples:
       handsel config view
       handsel config schema > handsel.schema.json
+      handsel config migrate --state /var/lib/handsel --dry-run
     """
 
 
@@ -67,6 +68,40 @@ def view(context: click.Context, config: Path, state: Path | None, output: str, 
         return
     content = {"kind": "Config", "settings": [{"name": n, "value": v, "from": o} for n, v, o in rows]}
     click.echo(json.dumps(content, indent=2)) if output == "json" else common.print_yaml(content)
+
+
+@command.command()
+@common.state_option
+@common.config_option
+@common.database_options
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+def migrate(
+    state: Path | None, config: Path, database: str | None, database_password_file: Path | None, *, dry_run: bool
+) -> None:
+    """Bring the server's database to the schema of this version. Stop the server first.
+
+    A file in the state folder is migrated by `handsel server` itself when it starts, and a copy is kept beside it as it
+    was. PostgreSQL is migrated only here, or by `handsel server --migrate`: in one transaction, all or nothing.
+
+    \b
+    Examples:
+      handsel config migrate --state /var/lib/handsel --dry-run
+      handsel config migrate --database postgresql://handsel@db.example.com/handsel
+    """
+    from handsel.wiring.storage import Storage
+
+    storage = Storage.at(database, database_password_file, seen=common.database_is_seen())
+    folder = Path()
+    if storage.database is None:
+        folder = state.absolute() if state else common.state_of(None, common.trust_domain(config, demo=False))
+    done = storage.migrate_now(folder / "server", dry_run=dry_run)
+    if not done.steps:
+        click.echo(f"{done.where} has the schema {done.now} already")
+        return
+    word = "would be migrated" if dry_run else "was migrated"
+    click.echo(f"{done.where} {word}: {done.before or 'empty'} -> {' -> '.join(done.steps)}")
+    if done.kept:
+        click.echo(f"  as it was before: {done.kept}")
 
 
 def _source(context: click.Context, name: str) -> str:

@@ -18,7 +18,8 @@ from cryptography import x509
 from handsel.pki.certificate import Certificate
 from handsel.pki.names import Names
 
-_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
+# Readers differ about where a host ends that neither a slash nor the end follows.
+_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(?=/|$)")
 _KINDS: dict[type[x509.GeneralName], str] = {
     x509.DNSName: "dns",
     x509.IPAddress: "ip",

@@ -29,7 +29,7 @@ from handsel.authority.adapters.probes import Probes
 from handsel.authority.adapters.search_tables import Search
 from handsel.authority.adapters.signers import KeyFolder, read_certificate
 from handsel.authority.adapters.tables import Directory
-from handsel.authority.model import ALL_SERVICES, Domain, Host, Issuers, Leaf, TicketBounds
+from handsel.authority.model import ALL_SERVICES, UNBOUND, Domain, Host, Issuers, Leaf, TicketBounds
 from handsel.authority.profile import Lifetimes, profiles
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, listen_unix, server_context
 from handsel.door.asgi import Door, Request, Response, Routes, Stream
@@ -150,9 +150,9 @@ class Server:
         self.issuing = Issuing(self.store, lambda: self.issuers, self._linter)
         self.publications = Publications(self.store)
         self.watches = Watches(self.publications.since)
-        self.places = await load_places(self.store)
         self.leader = Leader(self.store)
         self._hear_of_other_servers()
+        await self._load_places()
         self._nonces = await self._storage.nonces(self.store)
         if not self.store.read_only:
             await self.store.commit(authority.settle(await self.directory.unfinished(), now=_now()).writes)
@@ -230,7 +230,7 @@ class Server:
             await self._linter.stop()  # it holds some 67 MB, and nobody needs it until profiles change
 
     async def make_ticket(
-        self, services: tuple[str, ...], lifetime: timedelta, *, by: str = LOCAL, bounds: TicketBounds = TicketBounds()
+        self, services: tuple[str, ...], lifetime: timedelta, *, by: str = LOCAL, bounds: TicketBounds = UNBOUND
     ) -> str:
         """A join ticket, as the line that a person copies. Raises `UsageError` for a service that is not there."""
         unknown = [name for name in services if name not in self.mesh.members and services != ALL_SERVICES]
@@ -331,12 +331,18 @@ class Server:
         changes.on(PUBLICATIONS, self.watches.notify, elsewhere=True)
         changes.on(PLACES, lambda: self._tasks.append(asyncio.create_task(self._reread_places())), elsewhere=True)
 
-    async def _reread_places(self) -> None:
-        """Another server had a report. It compiled already; the leader does so too, in case both knew only half."""
+    async def _load_places(self) -> None:
         async with self._compiling:
             self.places = await load_places(self.store)
+
+    async def _reread_places(self) -> None:
+        """Another server had a report. It compiled already; the leader does so too, in case both knew only half."""
+        try:
+            await self._load_places()
             if self.leader.is_leader:
-                await self._publish()
+                await self.compile()
+        except HandselError as error:
+            _log.warning("the places are not read again", problem=str(error))
 
     async def _lead(self) -> None:
         async with self.leader.asking():

@@ -10,15 +10,17 @@ from handsel.authority.adapters import acme_tables, administration_tables, attes
 from handsel.authority.adapters import tables as authority_tables
 from handsel.authority.adapters.nonces import MemoryNonces, Nonces
 from handsel.authority.revocation import Revoked
-from handsel.errors import UsageError
+from handsel.errors import StateError, UsageError
 from handsel.link.resume import Publish
 from handsel.mesh.adapters import publications as publication_tables
 from handsel.mesh.adapters import tables as mesh_tables
 from handsel.mesh.adapters.tables import PlacesReported
-from handsel.store.adapters.files import write_file
+from handsel.store.adapters import postgres, schema, sqlite
+from handsel.store.adapters.files import hold_lock, write_file
 from handsel.store.adapters.postgres import Database, PostgresStore
 from handsel.store.adapters.sql import SqlStore, Topics
 from handsel.store.adapters.sqlite import SqliteStore
+from handsel.store.migrations import HEAD
 from handsel.store.outcome import Appliers
 
 APPLIERS: Appliers = {
@@ -38,6 +40,17 @@ TOPICS: Topics = {Publish: PUBLICATIONS, PlacesReported: PLACES, Revoked: REVOCA
 """What other parts and other servers want to hear of: `store.changes.on(topic, act)`."""
 
 FILE = "handsel.db"
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What was migrated: the revision before (None: it was empty), the steps from there, the copy that was kept."""
+
+    where: str
+    before: str | None
+    steps: tuple[str, ...]
+    kept: Path | None = None
+    now: str = HEAD
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,21 @@ class Storage:
             self.database, APPLIERS, log=_server_id(folder), topics=TOPICS, read_only=self.read_only,
             migrate=self.migrate,
         )  # fmt: skip
+
+    def migrate_now(self, folder: Path, *, dry_run: bool) -> Migrated:
+        """Bring the database to the newest schema, or say what that would take. Raises `StateError`."""
+        if self.database is not None:
+            before = postgres.found_revision(self.database)
+            if not dry_run:
+                postgres.migrate(self.database)
+            return Migrated(str(self.database), before, tuple(schema.pending(before)))
+        file = folder / FILE
+        if not file.exists():
+            raise StateError(f"there is no {file}", next_step="name the server's folder with --state, or a --database")
+        with hold_lock(folder / "lock", "migration"):
+            before = sqlite.found_revision(file)
+            kept = None if dry_run else sqlite.migrate(file)
+            return Migrated(str(file), before, tuple(schema.pending(before)), kept)
 
     async def nonces(self, store: SqlStore) -> Nonces:
         """The nonces of ACME: in memory when this server is alone with its state."""

@@ -122,9 +122,7 @@ async def test_a_second_redemption_raises_the_alarm_and_puts_the_first_host_into
     """Section 3: a second one raises ticket.replayed and quarantines the identity that the first one made."""
     way = await doors.ticket("web")
     first = (await doors.join(way)).answer
-    renew = RenewRequest(csr.build(PrivateKey.generate(), None)).encode()
-    sign = SignBatchRequest((("web", csr.build(PrivateKey.generate(), WEB)),)).encode()
-    for call, body in (("renew", renew), ("sign-batch", sign)):
+    for call, body in _calls():
         assert (await doors.call(call, body, first.chain[0])).status == 200
 
     with pytest.raises(TicketRefused, match="used before"):
@@ -133,13 +131,13 @@ async def test_a_second_redemption_raises_the_alarm_and_puts_the_first_host_into
     assert host.standing is Standing.QUARANTINED
     assert "second.example at 10.0.0.99" in host.cause
     assert (await doors.kinds())[-1] == "ticket replayed"
-    for call, body in (("renew", renew), ("sign-batch", sign)):
+    for call, body in _calls():
         with pytest.raises(Refused, match="in quarantine"):
             await doors.call(call, body, first.chain[0])
 
     lifted = stories.set_standing(host, Standing.GOOD, "looked into", now=NOW, by="local")
     await doors.store.commit(lifted.writes)
-    for call, body in (("renew", renew), ("sign-batch", sign)):
+    for call, body in _calls():
         assert (await doors.call(call, body, first.chain[0])).status == 200
 
 
@@ -172,6 +170,13 @@ async def test_a_banned_host_is_not_listened_to_and_a_replay_does_not_soften_tha
     with pytest.raises(TicketRefused):
         await doors.join(way)
     assert (await doors.directory.host(first.agent_id)).standing is Standing.BANNED
+
+
+def _calls() -> list[tuple[str, bytes]]:
+    """What an agent asks for, with fresh keys."""
+    renew = RenewRequest(csr.build(PrivateKey.generate(), None)).encode()
+    sign = SignBatchRequest((("web", csr.build(PrivateKey.generate(), WEB)),)).encode()
+    return [("renew", renew), ("sign-batch", sign)]
 
 
 def _asked_by(answer: JoinResponse) -> Request:

@@ -19,7 +19,7 @@ from handsel.authority.adapters.issuing import Issuing
 from handsel.authority.adapters.jwks import TrustSources
 from handsel.authority.adapters.nonces import MemoryNonces
 from handsel.authority.adapters.tables import Directory
-from handsel.authority.model import Domain, Host, TicketBounds
+from handsel.authority.model import UNBOUND, Domain, Host, TicketBounds
 from handsel.authority.profile import Lifetimes, profiles
 from handsel.door.asgi import Request
 from handsel.link.messages import PREFIX, VERSION, VERSION_HEADER, Challenge, JoinRequest, JoinResponse
@@ -80,7 +80,7 @@ class DoorWorld:
     async def challenge(self) -> str:
         return Challenge.decode((await self.call("challenge", method="GET")).body).challenge
 
-    async def ticket(self, *services: str, bounds: TicketBounds = TicketBounds()) -> Way:
+    async def ticket(self, *services: str, bounds: TicketBounds = UNBOUND) -> Way:
         """A ticket, as the way of a host that holds it."""
         made = service.make_ticket(
             services, timedelta(minutes=10), SECRET, ticket_id=TICKET_ID, now=datetime.now(UTC), bounds=bounds

@@ -36,15 +36,23 @@ def quoting(chain_pem: bytes, attestation_key: str, registers: str) -> Prove:
                 tool, "-Q", "-c", attestation_key, "-l", registers, "-q", transcript.digest().hex(),
                 "-m", str(message), "-s", str(signed),
             ]  # fmt: skip
-            try:
-                done = subprocess.run(  # noqa: S603  # no shell, and the tool is the system's
-                    command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
-                )
-            except subprocess.TimeoutExpired as error:
-                raise UsageError(f"the TPM did not answer within {_TIMEOUT_SECONDS} s") from error
-            if done.returncode:
-                lines = done.stderr.strip().splitlines() or ["tpm2_quote failed"]
-                raise UsageError(f"the TPM gave no quote: {lines[-1][:200]}")
+            problem = _run(command)
+            if problem:
+                raise UsageError(f"the TPM gave no quote: {problem}")
             return Evidence(chain, signed.read_bytes(), message.read_bytes())
 
     return prove
+
+
+def _run(command: list[str]) -> str:
+    """Run a tool of the system. Returns what is wrong, or nothing."""
+    try:
+        done = subprocess.run(  # noqa: S603  # no shell, and the tool is the system's
+            command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"it did not answer within {_TIMEOUT_SECONDS} s"
+    if done.returncode == 0:
+        return ""
+    lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["tpm2_quote failed"]
+    return lines[0][:200]

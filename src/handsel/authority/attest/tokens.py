@@ -26,7 +26,8 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 _KINDS: Mapping[str, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 _LONGEST_TOKEN = 16 << 10
 _MOST_KEYS = 64
-_SMALLEST_RSA = 2048
+_SHORTEST_MODULUS = 342
+"""Characters of base64url for 2048 bits."""
 _LATEST = 253402300799  # the last second of the year 9999
 
 Keys = tuple[RSAKey | ECKey | OKPKey, ...]
@@ -36,16 +37,13 @@ def read_trust(content: bytes) -> Keys:
     """The public keys for signatures in a JWKS (RFC 7517, section 5). Raises `ValueError`."""
     try:
         listed = json.loads(content)["keys"]
-        members = [
-            each for each in listed[:_MOST_KEYS] if each.get("kty") in _KINDS and each.get("use", "sig") == "sig"
-        ]
+        members = [each for each in listed[:_MOST_KEYS] if _is_used(each)]
         keys = tuple(_KINDS[each["kty"]].import_key(_public(each)) for each in members)
     except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"this is no JWKS: {error}") from error
-    good = tuple(key for key in keys if not isinstance(key, RSAKey) or key.public_key.key_size >= _SMALLEST_RSA)
-    if not good:
+    if not keys:
         raise ValueError("the JWKS has no public key for signatures")
-    return good
+    return keys
 
 
 def names_key(token: str) -> str | None:
@@ -111,6 +109,14 @@ def _time(claims: Mapping[str, Any], name: str) -> datetime:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST:
         raise Refused(f"the token's {name} is no time")
     return datetime.fromtimestamp(0, UTC) + timedelta(seconds=value)
+
+
+def _is_used(members: Mapping[str, Any]) -> bool:
+    """Whether a key is a public one for signatures, and strong."""
+    kind = members.get("kty")
+    if kind not in _KINDS or members.get("use", "sig") != "sig":
+        return False
+    return kind != "RSA" or len(members["n"]) >= _SHORTEST_MODULUS
 
 
 def _public(members: Mapping[str, Any]) -> dict[str, Any]:

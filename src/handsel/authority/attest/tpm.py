@@ -32,7 +32,7 @@ _LONGEST = 4096
 _CLOCK_AND_FIRMWARE = 17 + 8
 _HASHES: dict[int, hashes.HashAlgorithm] = {0x0B: hashes.SHA256(), 0x0C: hashes.SHA384(), 0x0D: hashes.SHA512()}
 _BANKS = {0x04: "sha1", 0x0B: "sha256", 0x0C: "sha384", 0x0D: "sha512"}
-_RSASSA, _RSAPSS, _ECDSA = 0x14, 0x16, 0x18
+_RSASSA, _ECDSA = 0x14, 0x18
 
 read_trust = x509pop.read_trust
 
@@ -88,7 +88,7 @@ def parse_quote(attested: bytes) -> Quote:
 
 
 def signed(key: PublicKeyTypes, signature: bytes, content: bytes) -> bool:
-    """Whether a TPMT_SIGNATURE is by this key over the content. Raises `Refused` when it is none."""
+    """Whether a TPMT_SIGNATURE, of ECDSA or RSASSA, is by this key over the content. Raises `Refused` when it is none."""
     reader = _Reader(signature)
     algorithm, hash_algorithm = reader.number(2), _HASHES.get(reader.number(2))
     if hash_algorithm is None:
@@ -99,11 +99,10 @@ def signed(key: PublicKeyTypes, signature: bytes, content: bytes) -> bool:
             reader.end()
             key.verify(encode_dss_signature(r, s), content, ec.ECDSA(hash_algorithm))
             return True
-        if algorithm in (_RSASSA, _RSAPSS) and isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048:
+        if algorithm == _RSASSA and isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048:
             value = reader.sized()
             reader.end()
-            pss = padding.PSS(padding.MGF1(hash_algorithm), padding.PSS.AUTO)
-            key.verify(value, content, pss if algorithm == _RSAPSS else padding.PKCS1v15(), hash_algorithm)
+            key.verify(value, content, padding.PKCS1v15(), hash_algorithm)
             return True
     except InvalidSignature:
         return False

@@ -11,6 +11,8 @@ _VERBS = {
     "journal": "What happened, and whether that can be believed.",
     "policy": "Who may have which name, and which line says so.",
     "profiles": "The kinds of certificates, and what the linter said of them.",
+    "backup": "A copy of the state, while the server runs.",
+    "restore": "A state from a backup.",
     "bundle": "The roots that clients must trust, as PEM.",
 }
 

@@ -1,0 +1,1 @@
+"""The validation authority: how a certificate stands, by OCSP and by CRLs."""

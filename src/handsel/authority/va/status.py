@@ -1,0 +1,125 @@
+"""Every revocation in memory: what OCSP answers from, and the entries of the lists, made once and kept."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from handsel.authority.revocation import Reason
+from handsel.authority.va.places import Scope
+from handsel.pki.revocation import entry
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """One revoked certificate. `sequence` says in which order revocations were committed; `not_after` when it ends."""
+
+    sequence: int
+    serial: int
+    issuer: str
+    at: datetime
+    reason: Reason
+    not_after: datetime
+    is_identity: bool = False
+
+
+@dataclass
+class Held:
+    """The entries of one scope of one CA, as they stand on its next list.
+
+    `listed_until`: the sequence of the last revocation on its newest complete list; `listed_at` when that was made.
+    """
+
+    listed_until: int = 0
+    listed_at: datetime | None = None
+    _entries: dict[int, bytes] = field(default_factory=dict)
+    _ends: list[tuple[datetime, int]] = field(default_factory=list)
+    _recent: list[Revocation] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, revocation: Revocation, der: bytes) -> None:
+        self._entries[revocation.serial] = der
+        if revocation.sequence <= self.listed_until:
+            heapq.heappush(self._ends, (revocation.not_after, revocation.serial))
+        else:
+            self._recent.append(revocation)
+
+    def complete(self) -> bytes:
+        """All entries, one after the other, for a complete list.
+
+        A certificate that has ended stays until it was on one list made after its end (RFC 5280, section 3.3).
+        """
+        while self._ends and self.listed_at is not None and self._ends[0][0] < self.listed_at:
+            _, serial = heapq.heappop(self._ends)
+            self._entries.pop(serial, None)
+        return b"".join(self._entries.values())
+
+    def changed(self) -> tuple[bytes, int]:
+        """The entries that came since the newest complete list, for a delta, and how many they are."""
+        return b"".join(self._entries[each.serial] for each in self._recent), len(self._recent)
+
+    def listed(self, until: int, at: datetime) -> None:
+        """A complete list was published, with everything up to this sequence."""
+        self.listed_until, self.listed_at = until, at
+        for each in self._recent:
+            if each.sequence <= until:
+                heapq.heappush(self._ends, (each.not_after, each.serial))
+        self._recent = [each for each in self._recent if each.sequence > until]
+
+
+class StatusIndex:
+    """Every revocation by CA and serial number. Adding one costs the same however many there are."""
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        self._by_serial: dict[tuple[str, int], Revocation] = {}
+        self._held: dict[tuple[str, Scope], Held] = {}
+        self._identities: dict[str, dict[int, Revocation]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_serial)
+
+    def find(self, issuer: str, serial: int) -> Revocation | None:
+        return self._by_serial.get((issuer, serial))
+
+    def held(self, issuer: str, scope: Scope) -> Held:
+        """The entries of this scope, from the first time on that it is asked for. Ask before there are many."""
+        found = self._held.get((issuer, scope))
+        if found is None:
+            found = self._held[issuer, scope] = Held()
+            for each in self._by_serial.values():
+                if each.issuer == issuer and scope.covers(each.serial):
+                    found.add(each, _der(each))
+        return found
+
+    def add(self, revocations: Iterable[Revocation]) -> list[Revocation]:
+        """Take in what was committed; gives what is new here."""
+        new = [each for each in revocations if (each.issuer, each.serial) not in self._by_serial]
+        for each in new:
+            self._by_serial[each.issuer, each.serial] = each
+            self.sequence = max(self.sequence, each.sequence)
+            self._keep(each)
+        return new
+
+    def _keep(self, revocation: Revocation) -> None:
+        der = _der(revocation)
+        for (issuer, scope), held in self._held.items():
+            if issuer == revocation.issuer and scope.covers(revocation.serial):
+                held.add(revocation, der)
+        if revocation.is_identity:
+            self._identities.setdefault(revocation.issuer, {})[revocation.serial] = revocation
+
+    def identities(self, issuer: str, now: datetime) -> list[bytes]:
+        """The entries of identities of the mesh that are revoked and have not ended. There are few: they live short."""
+        known = self._identities.get(issuer, {})
+        for serial in [serial for serial, each in known.items() if each.not_after <= now]:
+            del known[serial]
+        return [_der(each) for each in known.values()]
+
+
+def _der(revocation: Revocation) -> bytes:
+    return entry(revocation.serial, revocation.at, revocation.reason)

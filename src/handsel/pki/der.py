@@ -1,0 +1,120 @@
+"""The little DER that OCSP and CRLs need beyond `cryptography` (X.690): bounded reading, plain writing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+INTEGER, BIT_STRING, OCTET_STRING, NULL, OID, ENUMERATED = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0A
+UTC_TIME, GENERALIZED_TIME, SEQUENCE, BOOLEAN = 0x17, 0x18, 0x30, 0x01
+_LONGEST_LENGTH = 4
+_LONGEST_SERIAL = 32
+"""Octets: a serial number has 20 (RFC 5280, 4.1.2.2); readers are asked to be somewhat tolerant."""
+
+
+class Reader:
+    """Reads one element after the other. Every method raises `ValueError` for bytes that are not what was asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    @property
+    def next_tag(self) -> int | None:
+        """The tag of what comes next, or None at the end."""
+        return self._data[self._at] if self._at < len(self._data) else None
+
+    def read(self, tag: int) -> bytes:
+        """The content of the next element, which must have this tag."""
+        content, _ = self._element(tag)
+        return content
+
+    def read_whole(self, tag: int) -> bytes:
+        """The same with its tag and length."""
+        _, whole = self._element(tag)
+        return whole
+
+    def inside(self, tag: int) -> Reader:
+        """A reader of the next element's content."""
+        return Reader(self.read(tag))
+
+    def optional(self, tag: int) -> Reader | None:
+        """A reader of the next element's content if it has this tag."""
+        return self.inside(tag) if self.next_tag == tag else None
+
+    def read_integer(self) -> int:
+        """A whole number of at most 32 octets."""
+        content = self.read(INTEGER)
+        if not 1 <= len(content) <= _LONGEST_SERIAL:
+            raise ValueError("a number is empty or too long")
+        return int.from_bytes(content, signed=True)
+
+    def end(self) -> None:
+        """Nothing may follow."""
+        if self._at != len(self._data):
+            raise ValueError("there are bytes after the end")
+
+    def _element(self, tag: int) -> tuple[bytes, bytes]:
+        start, data = self._at, self._data
+        if self.next_tag != tag or start + 2 > len(data):
+            raise ValueError(f"there is no element with the tag {tag:#x} where one must be")
+        length, content = data[start + 1], start + 2
+        if length > 0x80:
+            octets = length & 0x7F
+            if octets > _LONGEST_LENGTH or content + octets > len(data):
+                raise ValueError("a length is too long")
+            length = int.from_bytes(data[content : content + octets])
+            content += octets
+        elif length == 0x80:
+            raise ValueError("a length is indefinite, which DER does not know")
+        if content + length > len(data):
+            raise ValueError("an element is longer than what it lies in")
+        self._at = content + length
+        return data[content : self._at], data[start : self._at]
+
+
+def element(tag: int, *parts: bytes) -> bytes:
+    """An element of these parts."""
+    content = b"".join(parts)
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8)
+    return bytes((tag, 0x80 | len(length))) + length + content
+
+
+def sequence(*parts: bytes) -> bytes:
+    return element(SEQUENCE, *parts)
+
+
+def integer(value: int) -> bytes:
+    """A whole number that is not negative."""
+    return element(INTEGER, value.to_bytes(value.bit_length() // 8 + 1))
+
+
+def bit_string(content: bytes) -> bytes:
+    """Whole octets as a bit string."""
+    return element(BIT_STRING, b"\0", content)
+
+
+def oid(dotted: str) -> bytes:
+    """An object identifier."""
+    first, second, *others = (int(each) for each in dotted.split("."))
+    content = bytearray()
+    for number in (first * 40 + second, *others):
+        groups = [number & 0x7F]
+        while number := number >> 7:
+            groups.append(number & 0x7F | 0x80)
+        content += bytes(reversed(groups))
+    return element(OID, bytes(content))
+
+
+def generalized_time(moment: datetime) -> bytes:
+    """A time in UTC, to the second (RFC 5280, 4.1.2.5.2)."""
+    return element(GENERALIZED_TIME, moment.strftime("%Y%m%d%H%M%SZ").encode())
+
+
+def time(moment: datetime) -> bytes:
+    """A time as certificates and CRLs write it: UTCTime through 2049, GeneralizedTime after (RFC 5280, 4.1.2.5)."""
+    if 1950 <= moment.year < 2050:
+        return element(UTC_TIME, moment.strftime("%y%m%d%H%M%SZ").encode())
+    return generalized_time(moment)

@@ -1,0 +1,87 @@
+"""Certificate revocation lists (RFC 5280, section 5), written from entries that are already DER.
+
+The entries of a large list are made once, when each certificate is revoked: a list of 100 000 is then joined, hashed
+and signed, which takes some 20 ms instead of two seconds with the builder of `cryptography`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+
+from handsel.pki import der
+from handsel.pki.certificate import Certificate
+from handsel.pki.keys import PrivateKey
+from handsel.pki.signing import sign_der, signature_algorithm
+
+_VERSION_2 = der.integer(1)
+_EXTENSIONS = 0xA0
+_REASON = der.oid("2.5.29.21")
+
+
+@dataclass(frozen=True)
+class ListHead:
+    """What a list says besides its entries.
+
+    `number`: grows with each list of the same scope. `base_number`: it is a delta, of what changed since that list.
+    `scope_url`: it covers only the certificates that name this URL as their distribution point. `delta_url`: where
+    the delta to this list is.
+    """
+
+    number: int
+    this_update: datetime
+    next_update: datetime
+    base_number: int | None = None
+    scope_url: str | None = None
+    delta_url: str | None = None
+
+
+def entry(serial: int, at: datetime, reason: int) -> bytes:
+    """One revoked certificate, DER. The reason `unspecified` (0) is left out (section 5.3.1)."""
+    if not reason:
+        return der.sequence(der.integer(serial), der.time(at))
+    value = der.element(der.OCTET_STRING, der.element(der.ENUMERATED, bytes((reason,))))
+    return der.sequence(der.integer(serial), der.time(at), der.sequence(der.sequence(_REASON, value)))
+
+
+def make_list(head: ListHead, entries: Iterable[bytes], issuer: Certificate, key: PrivateKey) -> bytes:
+    """A signed list of this issuer, DER."""
+    algorithm = signature_algorithm(key)
+    joined = b"".join(entries)
+    body = der.sequence(
+        _VERSION_2, algorithm, issuer.parsed.subject.public_bytes(), der.time(head.this_update),
+        der.time(head.next_update), der.sequence(joined) if joined else b"",
+        der.element(_EXTENSIONS, der.sequence(*(_extension(*each) for each in _extensions(head, issuer)))),
+    )  # fmt: skip
+    return der.sequence(body, algorithm, der.bit_string(sign_der(key, body)))
+
+
+def _extensions(head: ListHead, issuer: Certificate) -> Iterable[tuple[x509.ExtensionType, bool]]:
+    key_id = issuer.parsed.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    yield x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(key_id), False
+    yield x509.CRLNumber(head.number), False
+    if head.base_number is not None:
+        yield x509.DeltaCRLIndicator(head.base_number), True
+    if head.scope_url is not None:
+        yield x509.IssuingDistributionPoint(
+            full_name=[x509.UniformResourceIdentifier(head.scope_url)], relative_name=None,
+            only_contains_user_certs=False, only_contains_ca_certs=False, only_some_reasons=None, indirect_crl=False,
+            only_contains_attribute_certs=False,
+        ), True  # fmt: skip
+    if head.delta_url is not None:
+        yield x509.FreshestCRL([point(head.delta_url)]), False
+
+
+def point(url: str) -> x509.DistributionPoint:
+    """A distribution point at this URL (section 4.2.1.13)."""
+    return x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
+
+
+def _extension(value: x509.ExtensionType, critical: bool) -> bytes:  # noqa: FBT001  # as X.509 has it
+    marked = der.element(der.BOOLEAN, b"\xff") if critical else b""
+    return der.sequence(
+        der.oid(value.oid.dotted_string), marked, der.element(der.OCTET_STRING, value.public_bytes())
+    )

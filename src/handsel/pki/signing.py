@@ -1,0 +1,40 @@
+"""Signatures over DER that is written here, by every kind of key (RFC 3279, 5758, 8410, 9881)."""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+from handsel.pki import der
+from handsel.pki.keys import KeyType, PrivateKey
+
+_RSA_SHA256 = der.sequence(der.oid("1.2.840.113549.1.1.11"), der.element(der.NULL))
+_ALGORITHMS = {
+    KeyType.P256: der.sequence(der.oid("1.2.840.10045.4.3.2")),
+    KeyType.P384: der.sequence(der.oid("1.2.840.10045.4.3.3")),
+    KeyType.ED25519: der.sequence(der.oid("1.3.101.112")),
+    KeyType.RSA2048: _RSA_SHA256,
+    KeyType.RSA3072: _RSA_SHA256,
+    KeyType.RSA4096: _RSA_SHA256,
+    KeyType.MLDSA44: der.sequence(der.oid("2.16.840.1.101.3.4.3.17")),
+    KeyType.MLDSA65: der.sequence(der.oid("2.16.840.1.101.3.4.3.18")),
+    KeyType.MLDSA87: der.sequence(der.oid("2.16.840.1.101.3.4.3.19")),
+}
+
+
+def signature_algorithm(key: PrivateKey) -> bytes:
+    """The AlgorithmIdentifier of this key's signatures, DER."""
+    return _ALGORITHMS[key.kind]
+
+
+def sign_der(key: PrivateKey, data: bytes) -> bytes:
+    """The signature over `data`, as it stands in a BIT STRING."""
+    handle, digest = key.handle, key.digest
+    if isinstance(handle, ec.EllipticCurvePrivateKey):
+        assert digest is not None  # noqa: S101  # every curve has one
+        return handle.sign(data, ec.ECDSA(digest))
+    if isinstance(handle, rsa.RSAPrivateKey):
+        assert digest is not None  # noqa: S101  # RSA has one
+        return handle.sign(data, padding.PKCS1v15(), digest)
+    if isinstance(handle, ed25519.Ed25519PrivateKey):
+        return handle.sign(data)
+    return handle.sign(data)  # type: ignore[union-attr,call-arg]  # ML-DSA

@@ -1,0 +1,71 @@
+"""Servers that are killed: no certificate is out that the books do not know, and nothing that was answered is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+
+from handsel.store.adapters.sqlite import SqliteStore
+from handsel.wiring.storage import APPLIERS
+from tests.e2e import books
+from tests.e2e.acme_load import Client, Load, Responder
+from tests.e2e.mesh_process import Handsel, free_port, run, short_folder
+
+pytestmark = pytest.mark.e2e
+
+KILLS = int(os.environ.get("KILLS", "100"))
+CLIENTS = 4
+CONFIG = "trust_domain: killed.internal\nauthority: {{acme: {{validation: {{http_port: {port}}}}}}}\n"
+
+
+def start(folder: Path, name: str, port: int, *arguments: str) -> Handsel:
+    """A server on its own state folder, at a port that stays the same."""
+    server = Handsel(
+        folder, name, "server", "-f", "handsel.yaml", "--state", name, "--listen", f"127.0.0.1:{port}",
+        "--metrics-port", "0", *arguments,
+    )  # fmt: skip
+    server.wait_for("server https://")
+    return server
+
+
+def trust(folder: Path, name: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=run("ca", "bundle", "--state", str(folder / name)).stdout)
+    return context
+
+
+@pytest.mark.timeout(900)
+async def test_a_server_that_is_killed_at_any_moment_has_no_certificate_out_that_its_books_do_not_know():
+    """§4 of the promises: the intention is durable before the key is used, the result before the answer."""
+    with short_folder() as folder:
+        async with Responder() as responder:
+            (folder / "handsel.yaml").write_text(CONFIG.format(port=responder.port))
+            port, load, chance = free_port(), Load(), random.Random(7)
+            server = start(folder, "s", port)
+            clients = [Client([f"https://127.0.0.1:{port}"], trust(folder, "s"), responder) for _ in range(CLIENTS)]
+            running = [asyncio.create_task(load.run(client)) for client in clients]
+            try:
+                for _ in range(KILLS):
+                    before, deadline = len(load.got), time.monotonic() + 10
+                    while len(load.got) == before and time.monotonic() < deadline:
+                        await asyncio.sleep(0.005)
+                    await asyncio.sleep(chance.uniform(0, 0.1))
+                    server.process.kill()
+                    server.process.wait()
+                    server = await asyncio.to_thread(start, folder, "s", port)
+            finally:
+                load.stopping = True
+                await asyncio.gather(*running, return_exceptions=True)
+                server.stop()
+        store = SqliteStore(folder / "s" / "server" / "handsel.db", APPLIERS)
+        states = await books.check(store, load.got)
+        store.close()
+    assert len(load.got) >= KILLS
+    assert load.broken >= KILLS / 2
+    assert states["abandoned"] > 0 or KILLS < 50, "no kill ever fell between the two commits"

@@ -37,7 +37,7 @@ def bench(report: Report, _options: object) -> None:
     with contextlib.ExitStack() as stack:
         started = {side: stack.enter_context(_SERVERS[side](answering)) for side in sides}
         for number, side in interleave((*sides, RAW), ROUNDS):
-            figures = _raw() if side == RAW else asyncio.run(_load(*started[side], answering))
+            figures = raw_signatures() if side == RAW else asyncio.run(_load(*started[side], answering))
             report.add(number, side, figures)
     report.compare("cpu_us", OURS, RAW)
     if PEBBLE in sides:
@@ -70,7 +70,7 @@ async def _load(pid: int, directory: str, context: ssl.SSLContext, answering: in
     }
 
 
-def _raw() -> dict[str, float]:
+def raw_signatures() -> dict[str, float]:
     key = ec.generate_private_key(ec.SECP256R1())
     began = time.process_time()
     for number in range(SIGNATURES):
@@ -83,10 +83,11 @@ def _handsel(answering: int) -> Iterator[tuple[int, str, ssl.SSLContext]]:
     with folder() as place:
         validation = f"validation: {{http_port: {answering}}}"
         (place / "handsel.yaml").write_text(f"authority:\n  acme:\n    {validation}\n")
-        command = [HANDSEL, "server", "--state", "s", "--listen", "127.0.0.1:0", "--metrics-port", "0", "-f", "handsel.yaml"]
+        command = [HANDSEL, "server", "--state", "s", "--listen", "127.0.0.1:0", "--metrics-port", "0",
+                   "--status-port", "0", "-f", "handsel.yaml"]  # fmt: skip
         process = start(command, place / "server.log")
         try:
-            url = wait_for(lambda: _said(place / "server.log"), 20, 0.05, "the server")
+            url = wait_for(lambda: said(place / "server.log"), 20, 0.05, "the server")
             roots = subprocess.run([HANDSEL, "ca", "bundle", "--state", "s"], cwd=place, capture_output=True, check=True)
             yield process.pid, f"{url}/acme/directory", _context(roots.stdout.decode())
         finally:
@@ -118,7 +119,7 @@ def _pebble(answering: int) -> Iterator[tuple[int, str, ssl.SSLContext]]:
 _SERVERS = {OURS: _handsel, PEBBLE: _pebble}
 
 
-def _said(log: Path) -> str:
+def said(log: Path) -> str:
     lines = [line for line in log.read_text().splitlines() if line.startswith("server https://")]
     return lines[-1].split()[1].rstrip(",") if lines else ""
 

@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
-from handsel.store.adapters.postgres import Database, migrate
+from handsel.store.adapters.database import Database
+from handsel.store.adapters.postgres import migrate
 
 _numbers = itertools.count(1)
 

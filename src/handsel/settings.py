@@ -10,6 +10,8 @@ from pathlib import Path
 
 API_PORT = 8443
 """HTTPS: agents, and later ACME and the admin API."""
+STATUS_PORT = 8880
+"""Plain HTTP: OCSP, CRLs and CA certificates (by their standards: what is served is signed)."""
 METRICS_PORT = 9464
 """Plain HTTP on loopback: metrics, `/healthz`, `/readyz`."""
 

@@ -6,7 +6,8 @@ import pytest
 
 from handsel.door.asgi import Request
 from handsel.errors import NotAuthorised, ProtocolError, Refused
-from handsel.link.messages import PREFIX, Chain, JoinResponse, RenewRequest, SignBatchRequest, SignBatchResponse
+from handsel.link.joining import JoinResponse
+from handsel.link.messages import PREFIX, Chain, RenewRequest, SignBatchRequest, SignBatchResponse
 from handsel.pki import csr
 from handsel.pki.certificate import Certificate, parse_pem
 from handsel.pki.keys import PrivateKey

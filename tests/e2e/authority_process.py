@@ -28,7 +28,7 @@ class Authority:
         config = ["--config", "handsel.yaml"] if (self.folder / "handsel.yaml").exists() else []
         self.server = Handsel(
             self.folder, "server", "server", "--state", str(self.state), "--listen", "127.0.0.1:0",
-            "--metrics-port", "0", *config, *self._arguments,
+            "--metrics-port", "0", "--status-port", "0", *config, *self._arguments,
         )  # fmt: skip
         self.server.wait_for("server https://")
         line = next(each for each in reversed(self.server.output().splitlines()) if each.startswith("server https://"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,9 @@ def _run(folder: Path) -> None:
     (folder / "handsel.yaml").write_text(MESH)
     listen = f"127.0.0.1:{free_port()}"
     server = Handsel(
-        folder, "server", "server", "-f", "handsel.yaml", "--state", "server", "--listen", listen, "--metrics-port", "0"
-    )
+        folder, "server", "server", "-f", "handsel.yaml", "--state", "server", "--listen", listen,
+        "--metrics-port", "0", "--status-port", "0",
+    )  # fmt: skip
     server.wait_for("server https")
     for host, services in (("first", FIRST), ("second", SECOND)):
         made = run("agent", "ticket", "--state", str(folder / "server"), "--services", ",".join(services))
@@ -56,6 +58,10 @@ def _run(folder: Path) -> None:
         again = run("join", "--ticket", made.stdout.strip(), "--state", str(folder / "elsewhere"))
         assert again.returncode != 0
         assert "HS-A002 the ticket was used before" in again.stderr
+        # The same ticket twice is an alarm; here we know who it was.
+        agent = json.loads((folder / host / "agent" / "enrolment.json").read_text())["agent_id"]
+        lifted = run("agent", "quarantine", "lift", agent, "--state", str(folder / "server"))
+        assert lifted.returncode == 0, lifted.stderr
         Handsel(folder, host, "agent", "run", "--state", host).wait_for("agent ")
     for name in (*FIRST, *SECOND):
         host = "first" if name in FIRST else "second"

@@ -28,7 +28,7 @@ def start(folder: Path, name: str, port: int, *arguments: str) -> Handsel:
     """A server on its own state folder, at a port that stays the same."""
     server = Handsel(
         folder, name, "server", "-f", "handsel.yaml", "--state", name, "--listen", f"127.0.0.1:{port}",
-        "--metrics-port", "0", *arguments,
+        "--metrics-port", "0", "--status-port", "0", *arguments,
     )  # fmt: skip
     server.wait_for("server https://")
     return server

@@ -146,7 +146,7 @@ class Apart:
     def start_server(self) -> None:
         self.server = Handsel(
             self.folder, "server", "server", "-f", "handsel.yaml", "--state", "server", "--listen", self.listen,
-            "--metrics-port", "0",
+            "--metrics-port", "0", "--status-port", "0",
         )  # fmt: skip
         self.server.wait_for("server https")
 

@@ -12,8 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from handsel.agent.layout import Layout
 from handsel.errors import Conflict
-from handsel.store.adapters.postgres import Database, PostgresStore
+from handsel.link.adapters.http_client import LinkClient
+from handsel.link.messages import Frame, Report, Resources, WorkloadReport
+from handsel.pki.certificate import parse_pem
+from handsel.pki.names import TrustDomain
+from handsel.store.adapters.database import Database
+from handsel.store.adapters.postgres import PostgresStore
 from handsel.store.journal import entry
 from handsel.wiring.storage import APPLIERS
 from tests.e2e import books
@@ -24,6 +30,11 @@ from tests.postgres import empty_database
 from tests.support import NOW
 
 pytestmark = pytest.mark.e2e
+MESH = """
+services:
+  web: {calls: [emoji]}
+  emoji: {}
+"""
 LEADS = "this server does the periodic work now"
 
 
@@ -60,10 +71,10 @@ def empty(postgres) -> Database:
 
 
 @contextlib.asynccontextmanager
-async def two_servers(database: Database) -> AsyncIterator[Two]:
+async def two_servers(database: Database, more: str = "") -> AsyncIterator[Two]:
     with short_folder() as folder:
         async with Responder() as responder:
-            (folder / "handsel.yaml").write_text(CONFIG.format(port=responder.port))
+            (folder / "handsel.yaml").write_text(CONFIG.format(port=responder.port) + more)
             two = Two(folder, database, responder)
             try:
                 two.start("a", "--migrate")
@@ -195,7 +206,7 @@ async def _state(store: PostgresStore, serial: str) -> str:
 async def test_a_second_server_without_the_keys_is_refused(empty):
     async with two_servers(empty) as two:
         refused = run(
-            "server", "-f", "handsel.yaml", "--state", "c", "--listen", "127.0.0.1:0", "--metrics-port", "0",
+            "server", "-f", "handsel.yaml", "--state", "c", "--listen", "127.0.0.1:0", "--metrics-port", "0", "--status-port", "0",
             "--database", two.database.url, cwd=two.folder,
         )  # fmt: skip
         assert refused.returncode == 1
@@ -208,3 +219,84 @@ def test_a_password_on_the_command_line_is_refused():
     assert refused.returncode == 2
     assert "seen by everybody" in refused.stderr
     assert "secret" not in refused.stderr
+
+
+def _report(service: str, mesh_port: int) -> Report:
+    callees = {"emoji": 20001} if service == "web" else {}
+    return Report((WorkloadReport(service, "127.0.0.1", 8080, mesh_port, mesh_port + 1, callees, "/log"),))
+
+
+class Agent:
+    """A host that joined at one server; it may speak to each."""
+
+    def __init__(self, two: Two, service: str, at: str) -> None:
+        state = two.folder / service
+        made = run("agent", "ticket", "--state", str(two.folder / at), "--services", service)
+        assert made.returncode == 0, made.stderr
+        joined = run("join", "--ticket", made.stdout.strip(), "--state", str(state))
+        assert joined.returncode == 0, joined.stderr
+        layout = Layout(state / "agent", state / "runtime")
+        self.two, self.service = two, service
+        self.roots = parse_pem(layout.roots.read_bytes())
+        self.pair = (layout.certificate, layout.key)
+        self.seen: list[Frame] = []
+
+    def link(self, name: str) -> LinkClient:
+        return LinkClient(self.two.url(name), TrustDomain("killed.internal"), self.roots, self.pair)
+
+    async def watch(self, name: str, since: int = 0) -> None:
+        async with self.link(name) as link:
+            async for frame in link.watch(since):
+                if frame.sequence:
+                    self.seen.append(frame)
+
+    async def report(self, name: str, mesh_port: int) -> None:
+        async with self.link(name) as link:
+            await link.report(_report(self.service, mesh_port))
+
+    def knows(self, port: int) -> bool:
+        """Whether the newest configuration names a port."""
+        bodies = {(frame.kind, frame.key): frame.body for frame in self.seen}
+        resources = [Resources.decode(body) for (kind, _), body in bodies.items() if kind == Resources.KIND and body]
+        return any(encode_varint(port) in each.body for found in resources for each in found.resources)
+
+
+def encode_varint(number: int) -> bytes:
+    """As protobuf writes it."""
+    return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, number >> 14))
+
+
+async def test_agents_at_different_servers_hear_of_each_other_within_a_second(empty):
+    async with two_servers(empty, MESH) as two:
+        web, emoji = Agent(two, "web", "a"), Agent(two, "emoji", "b")
+        watching = [asyncio.create_task(web.watch("a")), asyncio.create_task(emoji.watch("b"))]
+        await web.report("a", 17001)
+        for port in (18001, 18003, 18005):
+            await emoji.report("b", port)
+            async with asyncio.timeout(1):
+                while not web.knows(port):
+                    await asyncio.sleep(0.01)
+        # Reports at both servers at once: the leader mends what either compiled without the other.
+        for port in range(19001, 19021, 2):
+            await asyncio.gather(emoji.report("b", port), web.report("a", port + 1000))
+            async with asyncio.timeout(2):
+                while not web.knows(port):
+                    await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+        sequences = [frame.sequence for frame in web.seen]
+        assert sequences == sorted(set(sequences))
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+        # The other server resumes where the first one stopped.
+        last, before = sequences[-1], len(web.seen)
+        watching = [asyncio.create_task(web.watch("b", last))]
+        await asyncio.sleep(0.5)
+        assert len(web.seen) == before
+        await emoji.report("a", 18007)
+        async with asyncio.timeout(1):
+            while not web.knows(18007):
+                await asyncio.sleep(0.01)
+        assert min(frame.sequence for frame in web.seen[before:]) > last
+        watching[0].cancel()
+        await asyncio.gather(*watching, return_exceptions=True)

@@ -19,7 +19,8 @@ from handsel.errors import (
     UsageError,
 )
 from handsel.link.adapters.http_client import LinkClient, fetch_pinned_roots
-from handsel.link.messages import PING, PREFIX, VERSION, VERSION_HEADER, Chain, Challenge, Frame, RenewRequest, Report
+from handsel.link.joining import Challenge
+from handsel.link.messages import PING, PREFIX, VERSION, VERSION_HEADER, Chain, Frame, RenewRequest, Report
 from handsel.pki.certificate import to_pem
 from handsel.pki.names import TrustDomain
 from tests.support import TRUST_DOMAIN, TestAuthority, tls_door, write_pair

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handsel.errors import ProtocolError
+from handsel.link import joining
 from handsel.link import messages as m
 from handsel.link import wire_pb2 as wire
 from tests.support import TRUST_DOMAIN, TestAuthority, mutations
@@ -28,7 +29,7 @@ identities = st.sampled_from([TRUST_DOMAIN.workload("default", "web"), TRUST_DOM
 moments = st.none() | st.integers(1, 253402300799).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 spans = st.none() | st.integers(1, 2**32 - 1).map(lambda milliseconds: timedelta(milliseconds=milliseconds))
 
-evidence = st.builds(m.Evidence, st.lists(body, max_size=3).map(tuple), body, body, text)
+evidence = st.builds(joining.Evidence, st.lists(body, max_size=3).map(tuple), body, body, text)
 rejections = st.builds(m.Rejection, text, names, text)
 reports = st.builds(
     m.WorkloadReport,
@@ -41,10 +42,10 @@ assigned = st.builds(m.AssignedWorkload, services, identities, ports, names, spa
 published = st.builds(m.PublishedResource, text, text, text, body, names)
 
 MESSAGES = {
-    "Challenge": st.builds(m.Challenge, text),
-    "JoinRequest": st.builds(m.JoinRequest, text, body, body, text, text, evidence, text, body, body),
-    "JoinResponse": st.builds(m.JoinResponse, text, st.just(TRUST_DOMAIN), chains, chains, body),
-    "RecoverRequest": st.builds(m.RecoverRequest, text, body, text, body, body),
+    "Challenge": st.builds(joining.Challenge, text),
+    "JoinRequest": st.builds(joining.JoinRequest, text, body, body, text, text, evidence, text, body, body),
+    "JoinResponse": st.builds(joining.JoinResponse, text, st.just(TRUST_DOMAIN), chains, chains, body),
+    "RecoverRequest": st.builds(joining.RecoverRequest, text, body, text, body, body),
     "RenewRequest": st.builds(m.RenewRequest, body),
     "SignBatchRequest": st.builds(m.SignBatchRequest, st.lists(st.tuples(text, body), max_size=3).map(tuple)),
     "SignBatchResponse": st.builds(m.SignBatchResponse, st.lists(chains, max_size=3).map(tuple)),
@@ -92,7 +93,7 @@ WORKLOAD = wire.WorkloadReport
         (m.Report, wire.Report(workloads=[WORKLOAD(certificate_not_after=-(2**63))])),
         (m.Report, wire.Report(workloads=[WORKLOAD(certificate_not_after=253402300800)])),
         (m.Assignment, wire.Assignment(workloads=[wire.Assignment.Workload(identity="web")])),
-        (m.JoinResponse, wire.JoinResponse(trust_domain="Not A Domain")),
+        (joining.JoinResponse, wire.JoinResponse(trust_domain="Not A Domain")),
         (m.Bundle, wire.Bundle(roots=[b"no certificate"])),
         (m.Chain, wire.Chain(chain=[CERTIFICATES[0].der, b""])),
     ],
@@ -104,7 +105,7 @@ def test_a_value_that_makes_no_sense_is_a_protocol_error(kind, message):
 
 @every_message
 def test_fields_that_a_newer_side_adds_are_ignored(name):
-    message = {"JoinResponse": m.JoinResponse("a", TRUST_DOMAIN, (), ())}.get(name) or _smallest(name)
+    message = {"JoinResponse": joining.JoinResponse("a", TRUST_DOMAIN, (), ())}.get(name) or _smallest(name)
     unknown_field = b"\xfa\x3e\x03new"  # field 1007, bytes
     assert type(message).decode(message.encode() + unknown_field) == message
 

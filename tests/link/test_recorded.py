@@ -10,12 +10,12 @@ import pytest
 
 from handsel.agent import holdings as held
 from handsel.agent.model import Holdings
-from handsel.link import messages
+from handsel.link import joining, messages
 
 V1 = json.loads((Path(__file__).parent / "recorded" / "v1.json").read_text())
 KINDS = {
-    ("agent", "join"): messages.JoinRequest,
-    ("server", "join"): messages.JoinResponse,
+    ("agent", "join"): joining.JoinRequest,
+    ("server", "join"): joining.JoinResponse,
     ("agent", "sign-batch"): messages.SignBatchRequest,
     ("server", "sign-batch"): messages.SignBatchResponse,
     ("agent", "report"): messages.Report,
@@ -36,7 +36,7 @@ def test_every_recorded_message_is_read(direction: str, message: str) -> None:
 
 
 def test_an_agent_that_takes_the_recorded_watch_holds_what_its_proxies_need() -> None:
-    joined = messages.JoinResponse.decode(_bodies("server", "join")[0])
+    joined = joining.JoinResponse.decode(_bodies("server", "join")[0])
     holdings = Holdings(joined.roots)
     frames = [messages.Frame.decode(body[4:]) for body in _bodies("server", "frame")]
     for frame in frames:
@@ -51,7 +51,7 @@ def test_an_agent_that_takes_the_recorded_watch_holds_what_its_proxies_need() ->
 
 def test_an_unknown_kind_of_frame_is_left_alone() -> None:
     """A newer server may say more than an older agent knows."""
-    joined = messages.JoinResponse.decode(_bodies("server", "join")[0])
+    joined = joining.JoinResponse.decode(_bodies("server", "join")[0])
     holdings = Holdings(joined.roots)
     taken = held.take(holdings, messages.Frame(7, "something newer", "key", b"\x00\xff"))
     assert taken.workloads == holdings.workloads

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from handsel.errors import TicketRefused
 from handsel.link import ticket as tickets
-from handsel.link.messages import JoinResponse
+from handsel.link.joining import JoinResponse
 from handsel.link.ticket import TicketText
 from handsel.link.transcript import Transcript
 from handsel.pki.names import TrustDomain

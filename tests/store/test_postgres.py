@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -15,9 +16,10 @@ from handsel.errors import ReadOnly, StateError, StateInUse, UsageError
 from handsel.link.resume import Publish
 from handsel.mesh.adapters import publications
 from handsel.store.adapters import postgres as postgres_store
-from handsel.store.adapters.postgres import AdvisoryLock, Database, PostgresStore
+from handsel.store.adapters.database import AdvisoryLock, Database
+from handsel.store.adapters.postgres import PostgresStore
 from handsel.store.journal import entry, first_broken
-from tests.postgres import new_database
+from tests.postgres import new_database, running
 from tests.store.contract import APPLIERS, TOPICS, Take, Wait, Word, all_words, held_up, words_table
 from tests.support import NOW, until
 
@@ -130,14 +132,34 @@ async def test_a_connection_that_breaks_between_commits_is_made_anew(two):
 
 
 async def test_a_connection_that_breaks_within_a_group_loses_nothing_and_writes_nothing_twice(two):
-    with held_up(two[0]):
-        group = [two[0].submit((Word(f"{n}"), entry("word", NOW))) for n in range(20)]
-        _break_connection(two[0])
+    gate = threading.Event()
+    group = [two[0].submit((Wait(gate), Word("first"), entry("word", NOW)))]
+    while not group[0].running():
+        await asyncio.sleep(0.001)
+    group += [two[0].submit((Word(f"{n}"), entry("word", NOW))) for n in range(20)]
+    _break_connection(two[0])
+    gate.set()
     for future in group:
         future.result(10)
-    assert len(await all_words(two[1])) == 20
-    assert len(await two[0].journal_lines()) == 20
+    assert len(await all_words(two[1])) == 21
+    assert len(await two[0].journal_lines()) == 21
     assert first_broken(await two[0].journal_lines()) is None
+
+
+async def test_a_connection_that_breaks_at_the_commit_is_an_error_and_the_chain_goes_on(two):
+    """Nobody can know whether that commit was made, so it is not tried again: it might be made twice."""
+    gate = threading.Event()
+    doubtful = two[0].submit((entry("word", NOW), Wait(gate)))
+    while not doubtful.running():
+        await asyncio.sleep(0.001)
+    _break_connection(two[0])
+    gate.set()
+    with pytest.raises(StateError, match="could not be written"):
+        doubtful.result(10)
+    await two[0].commit((entry("word", NOW),))
+    lines = await two[0].journal_lines()
+    assert len(lines) in (1, 2)
+    assert first_broken(lines) is None
 
 
 async def test_two_servers_that_lock_the_same_rows_crosswise_both_get_through(two):
@@ -251,3 +273,44 @@ async def test_a_writer_that_hangs_does_not_stop_others_from_reading(two):
     await two[1].commit((Word("b"),))
     gate.set()
     hanging.result(10)
+
+
+async def test_a_database_that_restarts_is_used_again_by_itself():
+    with running() as server:
+        store = PostgresStore(new_database(server), APPLIERS, log="one", topics=TOPICS)
+        await store.commit((Word("a"), entry("word", NOW)))
+        told: list[str] = []
+        store.changes.on("words", lambda: told.append("again"), elsewhere=True)
+        server.stop()
+        with pytest.raises(StateError, match=r"the database .* failed"):
+            await store.commit((Word("lost"), entry("word", NOW)))
+        with pytest.raises(StateError, match=r"the database .* failed"):
+            await store.read(sa.select(words_table))
+        server.start()
+        await store.commit((Word("b"), entry("word", NOW)))
+        assert await all_words(store) == {"a", "b"}
+        lines = await store.journal_lines()
+        assert len(lines) == 2
+        assert first_broken(lines) is None
+        await until(lambda: bool(told))
+        store.close()
+
+
+async def test_a_password_comes_from_a_file_and_a_wrong_one_is_refused_without_being_shown(tmp_path):
+    with running() as server:
+        database = new_database(server)
+        with database.engine(poolclass=sa.pool.NullPool).connect() as connection:
+            connection.execute(sa.text("CREATE ROLE careful SUPERUSER LOGIN PASSWORD 'right one'"))
+            rules = Path(connection.execute(sa.text("SHOW hba_file")).scalar_one())
+            rules.write_text("local all careful scram-sha-256\n" + rules.read_text())
+            connection.execute(sa.text("SELECT pg_reload_conf()"))
+        url = database.url.replace("postgres@", "careful@")
+        for password in ("right one", "wrong one"):
+            (tmp_path / password).write_text(f"{password}\n")
+        await asyncio.sleep(0.3)
+        PostgresStore(Database.read(url, tmp_path / "right one"), APPLIERS, log="one").close()
+        with pytest.raises(StateError, match="password authentication failed") as refused:
+            PostgresStore(Database.read(url, tmp_path / "wrong one"), APPLIERS, log="one")
+        assert "wrong one" not in str(refused.value)
+        with pytest.raises(StateError, match="no password supplied"):
+            PostgresStore(Database.read(url), APPLIERS, log="one")

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 
 from handsel.agent.join import Prove
 from handsel.errors import UsageError
-from handsel.link.messages import Evidence
+from handsel.link.joining import Evidence
 from handsel.pki import signature
 from handsel.pki.certificate import parse_pem
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from handsel.errors import NotAuthorised, TicketRefused
 from handsel.link import ticket as tickets
-from handsel.link.messages import Evidence, JoinRequest, JoinResponse, RecoverRequest
+from handsel.link.joining import Evidence, JoinRequest, JoinResponse, RecoverRequest
 from handsel.link.ticket import TicketText
 from handsel.link.transcript import Transcript
 from handsel.pki import csr, signature

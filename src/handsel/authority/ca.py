@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from handsel.authority.model import Approval, CheckedDraft, Draft, Issuer, Leaf
+from handsel.authority.status_places import StatusPlaces
 from handsel.model.authority import Profile
 from handsel.pki.certificate import Certificate
 from handsel.pki.keys import PrivateKey
@@ -17,8 +18,10 @@ ROOT_LIFETIME = timedelta(days=3650)
 ISSUING_LIFETIME = timedelta(days=365)
 
 
-def prepare(approval: Approval, issuer: Issuer, *, serial: int, now: datetime) -> Draft:
-    """A draft of a leaf. It never outlives its chain.
+def prepare(
+    approval: Approval, issuer: Issuer, *, serial: int, now: datetime, status: StatusPlaces | None = None
+) -> Draft:
+    """A draft of a leaf. It never outlives its chain. It says where its `status` is if its profile wants that.
 
     `serial` must be random, positive and at most 159 bits (RFC 5280, 4.1.2.2).
     """
@@ -44,6 +47,9 @@ def prepare(approval: Approval, issuer: Issuer, *, serial: int, now: datetime) -
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(approval.public_key), critical=False)
         .add_extension(_authority_key_identifier(issuer.certificate), critical=False)
     )
+    if status is not None and profile.says_where_status_is:
+        for pointer in status.pointers(issuer.name, serial):
+            builder = builder.add_extension(pointer, critical=False)
     return Draft(
         builder, issuer, approval.names, approval.identity, profile, approval.public_key, f"{serial:x}", now,
         not_before, not_after, approval.requested_by, approval.requester,

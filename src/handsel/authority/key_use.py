@@ -28,19 +28,6 @@ class KeyUse:
     compromised: bool = False
 
 
-def check_all(drafts: Sequence[Draft], pins: Sequence[str], uses: Sequence[KeyUse]) -> None:
-    """The same for drafts that are decided together, with the pin of each one's key: no two of them share a key."""
-    if len(set(pins)) != len(drafts):
-        raise KeyRefused("two certificates were asked for with one key: make a key for each")
-    for draft, key_pin in zip(drafts, pins, strict=True):
-        check(draft, [use for use in uses if use.pin == key_pin])
-
-
-def pin_of(draft: Draft) -> str:
-    """The pin of a draft's key, see `handsel.pki.keys.pin`."""
-    return pin(public_der(draft.public_key))
-
-
 def check(draft: Draft, uses: Iterable[KeyUse]) -> None:
     """Raise `KeyRefused` when one of the uses of the draft's key forbids it.
 
@@ -62,3 +49,16 @@ def check(draft: Draft, uses: Iterable[KeyUse]) -> None:
             raise KeyRefused(
                 f"the key has certificate {use.serial}, and the profile {draft.profile.name!r} uses no key twice"
             )
+
+
+def check_all(drafts: Sequence[Draft], pins: Sequence[str], uses: Sequence[KeyUse]) -> None:
+    """The same for drafts that are decided together, with the pin of each one's key: no two of them share a key."""
+    if len(set(pins)) != len(drafts):
+        raise KeyRefused("two certificates were asked for with one key: make a key for each")
+    for draft, key_pin in zip(drafts, pins, strict=True):
+        check(draft, [use for use in uses if use.pin == key_pin])
+
+
+def pin_of(draft: Draft) -> str:
+    """The pin of a draft's key, see `handsel.pki.keys.pin`."""
+    return pin(public_der(draft.public_key))

@@ -16,12 +16,13 @@ from functools import cache
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 
 from handsel.authority import ca, structure
-from handsel.authority.model import Approval, CheckedDraft, Issuer
+from handsel.authority.model import Approval, CheckedDraft, Domain, Issuer
+from handsel.authority.status_places import StatusPlaces
 from handsel.authority.structure import Parts
 from handsel.model.authority import OWN_PROFILES, Profile
 from handsel.model.name_patterns import Pattern
 from handsel.pki.certificate import Certificate
-from handsel.pki.keys import KeyType, PrivateKey, PublicKey
+from handsel.pki.keys import KeyType, PrivateKey, PublicKey, kind_of
 from handsel.pki.names import Names, SpiffeId, TrustDomain, dns_name
 
 ERRORS = ("FATAL", "ERROR")
@@ -115,27 +116,31 @@ class Specimen:
     fault: str | None
 
 
-def specimens(profile: Profile, issuer: Issuer, trust_domain: TrustDomain, *, now: datetime) -> list[Specimen]:
+def specimens(profile: Profile, issuer: Issuer, domain: Domain, *, now: datetime) -> list[Specimen]:
     """One for every kind of name with the first kind of key, and one with all names for every other kind."""
     stand_in = replace(issuer, key=PrivateKey.generate(issuer.key.kind))
     first, *others = sorted(profile.keys)
-    wanted = list(_names(profile, trust_domain))
+    wanted = list(_names(profile, domain.trust_domain))
     asked = [(names, identity, first) for names, identity in wanted]
     everything = _together([names for names, _ in wanted])
     identity = wanted[0][1]
     asked += [(everything if identity is None else wanted[0][0], identity, kind) for kind in others]
-    return [_specimen(profile, stand_in, names, of, kind, now) for names, of, kind in asked]
+    moment = max(now, issuer.certificate.not_before)
+    return [
+        _specimen(
+            Approval(names, of, specimen_key(kind), profile, profile.lifetime, "lint"), stand_in, domain.status, moment
+        )
+        for names, of, kind in asked
+    ]  # fmt: skip
 
 
-def _specimen(
-    profile: Profile, issuer: Issuer, names: Names, identity: SpiffeId | None, kind: KeyType, now: datetime
-) -> Specimen:
-    approval = Approval(names, identity, specimen_key(kind), profile, profile.lifetime, "lint")
-    draft = ca.prepare(approval, issuer, serial=1 << 126 | 1, now=max(now, issuer.certificate.not_before))
+def _specimen(approval: Approval, issuer: Issuer, status: StatusPlaces | None, now: datetime) -> Specimen:
+    draft = ca.prepare(approval, issuer, serial=1 << 126 | 1, now=now, status=status)
+    names, identity = approval.names, approval.identity
     fault = structure.fault(
         Parts.of_draft(draft), names, issuer.certificate.key_id, is_svid=identity is not None
     )  # fmt: skip
-    label = f"{kind} key, {', '.join(value for _, value in names)}"
+    label = f"{kind_of(approval.public_key)} key, {', '.join(value for _, value in names)}"
     return Specimen(label, ca.sign(CheckedDraft(draft)).certificate, fault)
 
 

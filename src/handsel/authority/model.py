@@ -10,6 +10,7 @@ from enum import StrEnum
 from cryptography import x509
 
 from handsel.authority.profile import Profiles
+from handsel.authority.status_places import StatusPlaces
 from handsel.model.authority import MESH_ISSUER, Profile
 from handsel.model.policy import Policy
 from handsel.pki.certificate import Certificate
@@ -234,9 +235,13 @@ class Admission:
 
 @dataclass(frozen=True)
 class Domain:
-    """What the registration authority must know of the mesh: its trust domain, identities, profiles and policy."""
+    """What the registration authority must know of the mesh: its trust domain, identities, profiles and policy.
+
+    `status`: where readers find out how a certificate stands; None: nowhere.
+    """
 
     trust_domain: TrustDomain
     identities: Mapping[str, SpiffeId]
     profiles: Profiles
     policy: Policy = None
+    status: StatusPlaces | None = None

@@ -163,7 +163,7 @@ def intend(
     drafts: list[CheckedDraft] = []
     writes: list[object] = []
     for approval in approvals:
-        draft = ca.prepare(approval, issuers[approval.profile.issuer], serial=serial(), now=now)
+        draft = ca.prepare(approval, issuers[approval.profile.issuer], serial=serial(), now=now, status=domain.status)
         checked = check.check(draft, domain)
         drafts.append(checked)
         writes.append(directory.intended(checked))

@@ -33,6 +33,7 @@ _KUBERNETES_TOKEN = Path("/var/run/secrets/tokens/handsel")
 @click.option("--tpm-registers", default="sha256:0,7", show_default=True, help="tpm: the registers that are quoted.")
 @click.option("--roots", type=_FILE, help="Without a ticket: the roots of the authority (`handsel ca bundle`).")
 @click.option("--pin", multiple=True, help="Without a ticket: the pin of a root's key, instead of --roots.")
+@click.option("--trust-domain", help="Without a ticket: the trust domain, when the roots do not say it.")
 @click.option(
     "--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE",
     help="The state folder of this host.",
@@ -40,7 +41,7 @@ _KUBERNETES_TOKEN = Path("/var/run/secrets/tokens/handsel")
 def command(
     url: str | None, ticket: str | None, attestor: str, certificate: Path | None, key: Path | None,
     token_file: Path | None, tpm_key: str | None, tpm_registers: str, roots: Path | None, pin: tuple[str, ...],
-    state: Path,
+    trust_domain: str | None, state: Path,
 ) -> None:  # fmt: skip
     """Enrol this host. It keeps a key that never leaves it.
 
@@ -69,7 +70,7 @@ def command(
         if ticket:
             raise UsageError("a ticket and another attestor do not go together")
         prove = _evidence(attestor, certificate, key, token_file, tpm_key, tpm_registers)
-        way = _by_evidence(attestor, prove, url, roots, pin)
+        way = _by_evidence(attestor, prove, url, roots, pin, trust_domain)
     enrolment, new = asyncio.run(join_host(folder, settings.runtime_folder(folder), way))
     verb = "joined" if new else "has joined before"
     click.echo(f"this host {verb}: {enrolment.trust_domain}, agent {enrolment.agent_id}", err=True)
@@ -85,7 +86,9 @@ def _by_ticket(ticket: str | None, url: str | None) -> Way:
     return Way.by_ticket(TicketText.decode(ticket), url)
 
 
-def _by_evidence(attestor: str, prove: Prove, url: str | None, roots: Path | None, pins: tuple[str, ...]) -> Way:
+def _by_evidence(
+    attestor: str, prove: Prove, url: str | None, roots: Path | None, pins: tuple[str, ...], trust_domain: str | None
+) -> Way:
     from handsel.wiring.agent import known_server
 
     if url is None:
@@ -95,7 +98,8 @@ def _by_evidence(attestor: str, prove: Prove, url: str | None, roots: Path | Non
             "without a ticket the server is known by --roots or by --pin, one of them",
             next_step="print the roots at the server: handsel ca bundle",
         )
-    return asyncio.run(known_server(url, attestor, prove, roots.read_bytes() if roots else None, pins))
+    pem = roots.read_bytes() if roots else None
+    return asyncio.run(known_server(url, attestor, prove, pem, pins, trust_domain))
 
 
 def _evidence(

@@ -15,7 +15,7 @@ _VERBS = {
     "up": "Start server, agent, sidecars and the services of the mesh file here.",
     "down": "Stop what `up` started, leaving nothing behind.",
     "run": "One service's program beside its sidecar.",
-    "join": "Enrol this host with a ticket.",
+    "join": "Enrol this host, with a ticket or with other evidence.",
     "server": "The server alone: authority and compiled configuration.",
     "agent": "The agent of this host, and the hosts that have joined.",
     "ca": "The private certificate authority.",

@@ -29,11 +29,15 @@ from handsel.errors import UsageError
 @click.option(
     "--metrics-port", default=settings.METRICS_PORT, show_default=True, help="Metrics on loopback; 0 takes a free port."
 )
+@click.option(
+    "--status-port", default=settings.STATUS_PORT, show_default=True,
+    help="OCSP and CRLs over plain HTTP, at the host of --listen; 0 takes a free port.",
+)  # fmt: skip
 @common.database_options
 @click.option("--migrate", is_flag=True, help="Bring an older PostgreSQL database to this version's schema first.")
 @click.option("--read-only", is_flag=True, help="A standby: answer what can be read, write nothing, make no tables.")
 def command(
-    config: Path | None, state: Path | None, listen: str, metrics_port: int, database: str | None,
+    config: Path | None, state: Path | None, listen: str, metrics_port: int, status_port: int, database: str | None,
     database_password_file: Path | None, *, migrate: bool, read_only: bool,
 ) -> None:  # fmt: skip
     """Run the server alone: the authority, and the configuration compiled from the mesh file.
@@ -59,7 +63,10 @@ def command(
 
     async def serve(stopping: asyncio.Event) -> int:
         runtime = settings.runtime_folder(folder)
-        server = Server(mesh, folder, runtime, host=host, port=port, metrics_port=metrics_port, storage=storage)
+        server = Server(
+            mesh, folder, runtime, host=host, port=port, metrics_port=metrics_port, status_port=status_port,
+            storage=storage,
+        )  # fmt: skip
         try:
             await server.start()
             click.echo(f"server {server.url}, trust domain {mesh.trust_domain}", err=True)

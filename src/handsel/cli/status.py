@@ -90,7 +90,8 @@ def _print(status: dict[str, Any]) -> None:
 
 def _host(host: dict[str, Any]) -> str:
     services = "all services" if host["services"] == ["*"] else ", ".join(host["services"])
-    return f"{host['host']} ({host['agent']}: {services})"
+    standing = "" if host["standing"] == "good" else f", {host['standing'].upper()}: {host['cause']}"
+    return f"{host['host']} ({host['agent']}: {services}{standing})"
 
 
 def _agent_row(workload: dict[str, Any]) -> tuple[str, ...]:

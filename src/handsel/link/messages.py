@@ -1,4 +1,4 @@
-"""The messages of the link as values. `wire.proto` is the format; this module is the only one that knows it.
+"""The messages of the link as values. `wire.proto` is the format; only this module and `joining` know it.
 
 Every `decode` raises `ProtocolError` for bytes that are no such message. A receiver ignores fields that it does not
 know, so that server N works with agents N and N-1.
@@ -7,17 +7,14 @@ know, so that server N works with agents N and N-1.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
-from google.protobuf.message import DecodeError, Message
-
-from handsel.errors import ProtocolError
 from handsel.link import wire_pb2 as wire
+from handsel.link.codec import certificates, decode, ders
 from handsel.pki.certificate import Certificate
-from handsel.pki.names import SpiffeId, TrustDomain
+from handsel.pki.names import SpiffeId
 
 VERSION = "1"
 VERSION_HEADER = "handsel-link-version"
@@ -26,129 +23,6 @@ MAXIMUM_BODY = 1 << 20
 """Bytes of one unary body. A thousand certificate requests fit; more come in several batches."""
 
 _SERVICE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-
-_M = TypeVar("_M", bound=Message)
-_V = TypeVar("_V")
-
-
-@dataclass(frozen=True)
-class Challenge:
-    """What makes a join fresh; the server takes it once."""
-
-    challenge: str
-
-    def encode(self) -> bytes:
-        return wire.Challenge(challenge=self.challenge).SerializeToString()
-
-    @classmethod
-    def decode(cls, body: bytes) -> Challenge:
-        return _decode(wire.Challenge, body, lambda m: cls(m.challenge))
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What an attestor looks at; each takes what it needs. `signature` and `quote` are over the transcript."""
-
-    chain: tuple[bytes, ...] = ()
-    signature: bytes = b""
-    quote: bytes = b""
-    token: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True)
-class JoinRequest:
-    """`attestor` is empty for a ticket. `signature` is by the key of the CSR, over the transcript."""
-
-    ticket_id: str
-    csr: bytes
-    proof: bytes
-    host_name: str
-    attestor: str = ""
-    evidence: Evidence = Evidence()
-    challenge: str = ""
-    signature: bytes = b""
-    recovery_csr: bytes = b""
-
-    def encode(self) -> bytes:
-        evidence = self.evidence
-        return wire.JoinRequest(
-            ticket_id=self.ticket_id,
-            csr=self.csr,
-            proof=self.proof,
-            host_name=self.host_name,
-            attestor=self.attestor,
-            evidence=wire.Evidence(
-                chain=evidence.chain, signature=evidence.signature, quote=evidence.quote, token=evidence.token
-            ),
-            challenge=self.challenge,
-            signature=self.signature,
-            recovery_csr=self.recovery_csr,
-        ).SerializeToString()
-
-    @classmethod
-    def decode(cls, body: bytes) -> JoinRequest:
-        return _decode(wire.JoinRequest, body, _decode_join)
-
-
-@dataclass(frozen=True)
-class RecoverRequest:
-    """An agent whose certificate has ended proves by its recovery key who it is. Both signatures: the transcript."""
-
-    agent_id: str
-    csr: bytes
-    challenge: str
-    signature: bytes
-    recovery_signature: bytes
-
-    def encode(self) -> bytes:
-        return wire.RecoverRequest(
-            agent_id=self.agent_id,
-            csr=self.csr,
-            challenge=self.challenge,
-            signature=self.signature,
-            recovery_signature=self.recovery_signature,
-        ).SerializeToString()
-
-    @classmethod
-    def decode(cls, body: bytes) -> RecoverRequest:
-        return _decode(
-            wire.RecoverRequest,
-            body,
-            lambda m: cls(m.agent_id, m.csr, m.challenge, m.signature, m.recovery_signature),
-        )
-
-
-@dataclass(frozen=True)
-class JoinResponse:
-    agent_id: str
-    trust_domain: TrustDomain
-    chain: tuple[Certificate, ...]
-    roots: tuple[Certificate, ...]
-    proof: bytes = b""
-
-    @property
-    def proven(self) -> tuple[bytes, ...]:
-        """What the server's proof is over, besides the transcript."""
-        return (self.agent_id.encode(), str(self.trust_domain).encode(), *_ders(self.chain), b"", *_ders(self.roots))
-
-    def encode(self) -> bytes:
-        return wire.JoinResponse(
-            agent_id=self.agent_id,
-            trust_domain=str(self.trust_domain),
-            chain=_ders(self.chain),
-            roots=_ders(self.roots),
-            proof=self.proof,
-        ).SerializeToString()
-
-    @classmethod
-    def decode(cls, body: bytes) -> JoinResponse:
-        return _decode(
-            wire.JoinResponse,
-            body,
-            lambda m: cls(
-                m.agent_id, TrustDomain(m.trust_domain), _certificates(m.chain), _certificates(m.roots), m.proof
-            ),
-        )
 
 
 @dataclass(frozen=True)
@@ -160,7 +34,7 @@ class RenewRequest:
 
     @classmethod
     def decode(cls, body: bytes) -> RenewRequest:
-        return _decode(wire.RenewRequest, body, lambda m: cls(m.csr))
+        return decode(wire.RenewRequest, body, lambda m: cls(m.csr))
 
 
 @dataclass(frozen=True)
@@ -175,7 +49,7 @@ class SignBatchRequest:
 
     @classmethod
     def decode(cls, body: bytes) -> SignBatchRequest:
-        return _decode(wire.SignBatchRequest, body, lambda m: cls(tuple((w.service, w.csr) for w in m.wanted)))
+        return decode(wire.SignBatchRequest, body, lambda m: cls(tuple((w.service, w.csr) for w in m.wanted)))
 
 
 @dataclass(frozen=True)
@@ -185,11 +59,11 @@ class SignBatchResponse:
     chains: tuple[tuple[Certificate, ...], ...]
 
     def encode(self) -> bytes:
-        return wire.SignBatchResponse(chains=[wire.Chain(chain=_ders(c)) for c in self.chains]).SerializeToString()
+        return wire.SignBatchResponse(chains=[wire.Chain(chain=ders(c)) for c in self.chains]).SerializeToString()
 
     @classmethod
     def decode(cls, body: bytes) -> SignBatchResponse:
-        return _decode(wire.SignBatchResponse, body, lambda m: cls(tuple(_certificates(c.chain) for c in m.chains)))
+        return decode(wire.SignBatchResponse, body, lambda m: cls(tuple(certificates(c.chain) for c in m.chains)))
 
 
 @dataclass(frozen=True)
@@ -197,11 +71,11 @@ class Chain:
     chain: tuple[Certificate, ...]
 
     def encode(self) -> bytes:
-        return wire.Chain(chain=_ders(self.chain)).SerializeToString()
+        return wire.Chain(chain=ders(self.chain)).SerializeToString()
 
     @classmethod
     def decode(cls, body: bytes) -> Chain:
-        return _decode(wire.Chain, body, lambda m: cls(_certificates(m.chain)))
+        return decode(wire.Chain, body, lambda m: cls(certificates(m.chain)))
 
 
 @dataclass(frozen=True)
@@ -242,7 +116,7 @@ class Report:
 
     @classmethod
     def decode(cls, body: bytes) -> Report:
-        return _decode(wire.Report, body, lambda m: cls(tuple(_decode_workload(w) for w in m.workloads)))
+        return decode(wire.Report, body, lambda m: cls(tuple(_decode_workload(w) for w in m.workloads)))
 
 
 @dataclass(frozen=True)
@@ -262,7 +136,7 @@ class Frame:
     @classmethod
     def decode(cls, body: bytes) -> Frame:
         """A frame without its length."""
-        return _decode(wire.Frame, body, lambda m: cls(m.sequence, m.kind, m.key, m.body))
+        return decode(wire.Frame, body, lambda m: cls(m.sequence, m.kind, m.key, m.body))
 
 
 PING = Frame(0, "ping")
@@ -305,22 +179,26 @@ class Assignment:
 
     @classmethod
     def decode(cls, body: bytes) -> Assignment:
-        return _decode(wire.Assignment, body, lambda m: cls(tuple(_decode_assigned(w) for w in m.workloads)))
+        return decode(wire.Assignment, body, lambda m: cls(tuple(_decode_assigned(w) for w in m.workloads)))
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """The body of a frame of kind `bundle`: the roots of the trust domain."""
+    """The body of a frame of kind `bundle`: the roots of the trust domain, and which identities are revoked.
+
+    `crls`: DER, one for each CA that signs identities.
+    """
 
     KIND = "bundle"
     roots: tuple[Certificate, ...]
+    crls: tuple[bytes, ...] = ()
 
     def encode(self) -> bytes:
-        return wire.Bundle(roots=_ders(self.roots)).SerializeToString()
+        return wire.Bundle(roots=ders(self.roots), crls=self.crls).SerializeToString()
 
     @classmethod
     def decode(cls, body: bytes) -> Bundle:
-        return _decode(wire.Bundle, body, lambda m: cls(_certificates(m.roots)))
+        return decode(wire.Bundle, body, lambda m: cls(certificates(m.roots), tuple(m.crls)))
 
 
 @dataclass(frozen=True)
@@ -353,7 +231,7 @@ class Resources:
 
     @classmethod
     def decode(cls, body: bytes) -> Resources:
-        return _decode(
+        return decode(
             wire.Resources,
             body,
             lambda m: cls(
@@ -361,38 +239,6 @@ class Resources:
                 tuple(m.secrets),
             ),
         )
-
-
-def _decode(kind: type[_M], body: bytes, build: Callable[[_M], _V]) -> _V:
-    message = kind()
-    try:
-        message.ParseFromString(body)
-        return build(message)
-    except (DecodeError, ValueError, OverflowError, OSError) as error:  # the last two: a time out of range
-        raise ProtocolError(f"a malformed {kind.DESCRIPTOR.name}: {error}") from error
-
-
-def _ders(certificates: tuple[Certificate, ...]) -> list[bytes]:
-    return [certificate.der for certificate in certificates]
-
-
-def _certificates(ders: object) -> tuple[Certificate, ...]:
-    return tuple(Certificate(der) for der in ders)  # type: ignore[attr-defined]  # a repeated field has no public type
-
-
-def _decode_join(message: wire.JoinRequest) -> JoinRequest:
-    shown = message.evidence
-    return JoinRequest(
-        message.ticket_id,
-        message.csr,
-        message.proof,
-        message.host_name,
-        message.attestor,
-        Evidence(tuple(shown.chain), shown.signature, shown.quote, shown.token),
-        message.challenge,
-        message.signature,
-        message.recovery_csr,
-    )
 
 
 def _encode_workload(report: WorkloadReport) -> wire.WorkloadReport:

@@ -16,7 +16,7 @@ import json
 from dataclasses import dataclass
 
 from handsel.errors import TicketRefused
-from handsel.link.messages import JoinResponse
+from handsel.link.joining import JoinResponse
 from handsel.link.transcript import Transcript, digest
 from handsel.pki.names import TrustDomain
 from handsel.pki.secret import Secret

@@ -186,10 +186,12 @@ class Assignment(_message.Message):
     def __init__(self, workloads: _Optional[_Iterable[_Union[Assignment.Workload, _Mapping]]] = ...) -> None: ...
 
 class Bundle(_message.Message):
-    __slots__ = ("roots",)
+    __slots__ = ("roots", "crls")
     ROOTS_FIELD_NUMBER: _ClassVar[int]
+    CRLS_FIELD_NUMBER: _ClassVar[int]
     roots: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, roots: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    crls: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, roots: _Optional[_Iterable[bytes]] = ..., crls: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Resources(_message.Message):
     __slots__ = ("resources", "secrets")

@@ -78,12 +78,39 @@ class Validation:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How many, in an hour; as many at once. 0: no limit.
+
+    `accounts_per_address`: new accounts from one client address. `orders_per_account`, `orders_per_name`: new orders
+    of one account, and for names that end in the same two labels. What is renewed in its window does not count.
+    """
+
+    accounts_per_address: int = 1_000
+    orders_per_account: int = 20_000
+    orders_per_name: int = 20_000
+
+
+@dataclass(frozen=True)
 class Acme:
     """The ACME door. `external_account_required`: accounts need a key from `handsel ca acme eab`."""
 
     external_account_required: bool = False
     validation: Validation = Validation()
     terms_of_service: str | None = None
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True)
+class CrlSettings:
+    """The revocation lists. Each is made anew at half of its life.
+
+    `lifetime`: of a complete list; `delta_lifetime`: of what changed since. `shards`: into how many lists the
+    certificates of a CA are divided; older certificates keep the number that they were given.
+    """
+
+    lifetime: timedelta = timedelta(days=1)
+    delta_lifetime: timedelta = timedelta(hours=1)
+    shards: int = 4
 
 
 @dataclass(frozen=True)
@@ -123,3 +150,6 @@ class Authority:
     recovery_grace: timedelta = timedelta(days=7)
     """How long after its certificate has ended a host may still prove by its recovery key who it is."""
     policy: Policy = None
+    status_url: str = ""
+    """Where readers find OCSP and CRLs; empty: where the server listens for them."""
+    crl: CrlSettings = CrlSettings()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Annotated
@@ -11,7 +12,17 @@ from cryptography.x509 import ObjectIdentifier
 from pydantic import AfterValidator, Field, field_validator
 
 from handsel.documents.yaml import Path
-from handsel.model.authority import MESH_ISSUER, OWN_PROFILES, USUAL_KEYS, Acme, Authority, Profile, Validation
+from handsel.model.authority import (
+    MESH_ISSUER,
+    OWN_PROFILES,
+    USUAL_KEYS,
+    Acme,
+    Authority,
+    CrlSettings,
+    Limits,
+    Profile,
+    Validation,
+)
 from handsel.model.durations import Duration
 from handsel.model.faults import NAME, Port, Strict
 from handsel.model.name_patterns import parse
@@ -39,13 +50,46 @@ class ValidationFile(Strict):
         return text
 
 
+class LimitsFile(Strict):
+    """How often ACME clients may ask: so many in an hour, as many at once, 0 for no limit."""
+
+    accounts_per_address: int = Field(1_000, ge=0, le=1_000_000, description="New accounts from one client address.")
+    orders_per_account: int = Field(20_000, ge=0, le=1_000_000, description="New orders of one account.")
+    orders_per_name: int = Field(
+        20_000, ge=0, le=1_000_000, description="New orders for names that end in the same two labels."
+    )
+
+
 class AcmeFile(Strict):
     """The ACME door."""
 
     external_account_required: bool = Field(False, description="True: accounts need a key from `handsel ca acme eab`.")
     terms_of_service: str | None = Field(None, description="Address of terms that clients must agree to.")
     validation: ValidationFile = Field(ValidationFile(), description="How control of a name is looked at.")
+    limits: LimitsFile = Field(LimitsFile(), description="How often clients may ask.")
 
+
+class CrlFile(Strict):
+    """The revocation lists."""
+
+    lifetime: Duration = Field(
+        timedelta(days=1), description="How long a complete list is good; made anew at half of that.",
+        json_schema_extra={"default": "1d"},
+    )  # fmt: skip
+    delta_lifetime: Duration = Field(
+        timedelta(hours=1), description="How long the list of what changed since is good.",
+        json_schema_extra={"default": "1h"},
+    )  # fmt: skip
+    shards: int = Field(4, ge=1, le=256, description="Into how many lists the certificates of a CA are divided.")
+
+
+def _is_status_url(text: str) -> str:
+    if not _STATUS_URL.fullmatch(text):
+        raise ValueError(f"{text[:60]!r} is no plain http address without a slash at its end, as http://ca.example:8880")
+    return text
+
+
+_STATUS_URL = re.compile(r"http://[A-Za-z0-9.\-\[\]:]{1,255}(/[A-Za-z0-9._~-]{1,64}){0,4}")
 
 _FORBIDDEN_USAGES = {"1.3.6.1.5.5.7.3.9": "signing OCSP answers", "2.5.29.37.0": "any usage"}
 """What no leaf may be for: whoever holds it could say of every certificate that it is good."""
@@ -125,6 +169,10 @@ class AuthorityFile(Strict):
         json_schema_extra={"default": "7d"},
     )
 
+    status_url: Annotated[str, AfterValidator(_is_status_url)] | None = Field(
+        None, description="Where readers find OCSP and CRLs. Where the server listens for them, when left out."
+    )
+    crl: CrlFile = Field(CrlFile(), description="The revocation lists.")
     leaf_lifetime: Duration = Field(
         timedelta(hours=1), description="How long a workload's certificate lives.", json_schema_extra={"default": "1h"}
     )
@@ -157,11 +205,13 @@ def read_authority(
     acme = content.acme
     validation = Validation(**acme.validation.model_dump())
     return Authority(
-        Acme(acme.external_account_required, validation, acme.terms_of_service),
+        Acme(acme.external_account_required, validation, acme.terms_of_service, Limits(**acme.limits.model_dump())),
         {name: _profile(name, each) for name, each in content.profiles.items()},
         policy=read_policy(content.policy, where),
         registration=read_registration(content.registration, absolute),
         recovery_grace=content.recovery_grace,
+        status_url=content.status_url or "",
+        crl=CrlSettings(content.crl.lifetime, content.crl.delta_lifetime, content.crl.shards),
     )
 
 

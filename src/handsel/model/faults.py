@@ -54,7 +54,7 @@ FilePath = Annotated[str, AfterValidator(_written_out)]
 
 _M = TypeVar("_M", bound=Strict)
 # What is set aside in one round may show other faults in the next.
-_MOST_ROUNDS = 5
+_MOST_ROUNDS = 10
 
 
 def validate(document: Document, model: type[_M]) -> _M:
@@ -79,20 +79,23 @@ def sift(document: Document, model: type[_M]) -> tuple[_M, list[FileFault]]:
         try:
             return model.model_validate(value), sorted(faults)
         except ValidationError as error:
+            found: list[tuple[str | int, ...]] = []
             for details in error.errors():
                 path = details["loc"][:-1] if details["type"] == "missing" else details["loc"]
                 path = path[:-1] if path[-1:] == ("[key]",) else path  # pydantic's word for the key itself
-                if path in aside:  # the nothing in an item's place is at fault too: its list goes
-                    _set_aside(value, path[:-1])
-                    continue
-                faults.add(_fault(document, model, details))
+                if not any(each[: len(path)] == path for each in aside):  # else it follows from what was set aside
+                    faults.add(_fault(document, model, details))
+                found.append(path[:-1] if path in aside else path)  # the nothing in an item's place is at fault too
+            for path in found:
                 _set_aside(value, path)
-            aside |= {tuple(details["loc"]) for details in error.errors()}
+            aside.update(found)
     raise InvalidFile(sorted(faults))
 
 
 def _set_aside(value: Any, path: tuple[str | int, ...]) -> None:
     """Take the value at `path` out of a tree; in a list nothing takes its place, so that indices stay."""
+    if not path:
+        return
     *above, last = path
     for step in above:
         if not isinstance(value, dict | list) or (isinstance(value, dict) and step not in value):

@@ -114,9 +114,8 @@ def _dns_covers(pattern: str, name: str) -> bool:
     more, base = _take_apart(pattern)
     if not more:
         return name == base
-    first, _, rest = name.partition(".")
     if more == "*":
-        return rest == base and (bool(rest) or first != "*")
+        return name.partition(".")[2] == base
     return not base or name.endswith(f".{base}")
 
 

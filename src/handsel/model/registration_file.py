@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from handsel.model.authority import Registration
 from handsel.model.faults import FilePath, Strict
+from handsel.model.placeholders import fault_of
 
 _NEEDED = {
     "x509pop": ("roots",), "ssh_host": ("roots",), "tpm": ("roots",), "oidc": ("issuer", "audience"),
@@ -55,6 +56,9 @@ class RegistrationFile(Strict):
             raise ValueError("says neither services nor identities")
         if self.attestor == "oidc" and not self.when:
             raise ValueError("needs 'when': everybody with a token of this issuer would join")
+        faults = [fault for each in (*self.services, *self.identities) if (fault := fault_of(each))]
+        if faults:
+            raise ValueError(faults[0])
         for address in (self.issuer if self.attestor == "oidc" else None, self.keys):
             if address is not None and "://" in address and not address.startswith("https://"):
                 raise ValueError(f"{address!r} must be an https address")

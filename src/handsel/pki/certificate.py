@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -45,6 +45,11 @@ class Certificate:
     def of(cls, parsed: x509.Certificate) -> Certificate:
         """The certificate behind a value of `cryptography`."""
         return cls(parsed.public_bytes(serialization.Encoding.DER))
+
+    @classmethod
+    def of_peer(cls, der: bytes) -> Certificate:
+        """The same as `Certificate(der)`, for what is shown again and again: the last few thousand are remembered."""
+        return _remembered(der)
 
     @cached_property
     def pem(self) -> bytes:
@@ -143,6 +148,11 @@ class Certificate:
     def fingerprint(self) -> str:
         """The SHA-256 of the DER, hex."""
         return self.parsed.fingerprint(hashes.SHA256()).hex()
+
+
+@lru_cache(maxsize=4096)
+def _remembered(der: bytes) -> Certificate:
+    return Certificate(der)
 
 
 def parse_pem(pem: bytes) -> tuple[Certificate, ...]:

@@ -103,15 +103,20 @@ def name_violation(kind: str, name: str, constraints: NameConstraints) -> str | 
     """The same for one name."""
     permitted: tuple[str, ...] = getattr(constraints.permitted, kind)
     excluded: tuple[str, ...] = getattr(constraints.excluded, kind)
-    owner = f"the name constraints of {constraints.owner}"
+    owner = f"the name constraints of {_show(constraints.owner)}"
     if kind == "uri" and (permitted or excluded) and _host_of(name) is None:
         return f"{name} has no host that {owner} could be compared with"
     for base in excluded:
         if _within(kind, name, base, excluded=True):
-            return f"{name} is excluded by {owner} ({kind} {base or 'any'})"
+            return f"{name} is excluded by {owner} ({kind} {_show(base) or 'any'})"
     if permitted and not any(_within(kind, name, base, excluded=False) for base in permitted):
-        return f"{name} is outside {owner} ({kind} {', '.join(permitted[:5])})"
+        return f"{name} is outside {owner} ({kind} {', '.join(_show(base) for base in permitted[:5])})"
     return None
+
+
+def _show(text: str) -> str:
+    """What a certificate says, fit for a line of text."""
+    return text if text.isprintable() else ascii(text)
 
 
 def _within(kind: str, name: str, base: str, *, excluded: bool) -> bool:
@@ -143,8 +148,7 @@ def _stands_for(name: str, base: str) -> bool:
 
 
 def _ip_within(name: str, base: str) -> bool:
-    address, network = ipaddress.ip_address(name), ipaddress.ip_network(base)
-    return address.version == network.version and address in network
+    return ipaddress.ip_address(name) in ipaddress.ip_network(base)  # never in one of the other version
 
 
 def _host_of(uri: str) -> str | None:
@@ -181,14 +185,14 @@ def _mail_within(name: str, base: str, *, excluded: bool) -> bool:
 
 
 def _subject_violation(subject: x509.Name, constraints: NameConstraints) -> str | None:
-    owner = f"the name constraints of {constraints.owner}"
-    shown = subject.rfc4514_string()
+    owner = f"the name constraints of {_show(constraints.owner)}"
+    shown = _show(subject.rfc4514_string())
     for base in constraints.excluded.directory:
         if _begins_with(subject, base):
-            return f"the subject {shown} is excluded by {owner} ({base.rfc4514_string() or 'any'})"
+            return f"the subject {shown} is excluded by {owner} ({_show(base.rfc4514_string()) or 'any'})"
     permitted = constraints.permitted.directory
     if permitted and not any(_begins_with(subject, base) for base in permitted):
-        return f"the subject {shown} is outside {owner} ({permitted[0].rfc4514_string()})"
+        return f"the subject {shown} is outside {owner} ({_show(permitted[0].rfc4514_string())})"
     return None
 
 

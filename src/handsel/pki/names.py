@@ -123,7 +123,7 @@ class Names:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dns", tuple(dict.fromkeys(dns_name(name) for name in self.dns)))
-        object.__setattr__(self, "ip", tuple(dict.fromkeys(str(ipaddress.ip_address(name)) for name in self.ip)))
+        object.__setattr__(self, "ip", tuple(dict.fromkeys(_address(name) for name in self.ip)))
 
     @classmethod
     def of(cls, names: x509.SubjectAlternativeName) -> Names:
@@ -152,6 +152,12 @@ class Names:
         return found
 
 
+def _address(text: str) -> str:
+    if "%" in text:  # a certificate has no place for a zone
+        raise ValueError(f"{text!r} has a zone, which means something on one host only")
+    return str(ipaddress.ip_address(text))
+
+
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _LONGEST_DNS_NAME = 253
 
@@ -161,10 +167,10 @@ def dns_name(text: str) -> str:
 
     Raises `ValueError` when it is none.
     """
+    if not text.isascii():  # asked first: some letters outside ASCII have their lower case in it
+        raise ValueError(f"{text!r} must be written as A-labels (xn--…)")
     name = text.lower()
     labels = name.removeprefix("*.").split(".")
-    if not name.isascii():
-        raise ValueError(f"{text!r} must be written as A-labels (xn--…)")
     if len(name) > _LONGEST_DNS_NAME or not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdecimal():
         raise ValueError(f"{text!r} is no DNS name")
     return name

@@ -1,4 +1,4 @@
-"""OCSP requests and responses (RFC 6960) as values: several certificates in one request, whatever hash names the issuer.
+"""OCSP requests and responses (RFC 6960): several certificates in one request, whatever hash names the issuer.
 
 `cryptography` takes one certificate a request and a response, so both are read and written here.
 """
@@ -106,8 +106,7 @@ def parse(data: bytes) -> Query:
     request = outer.inside(der.SEQUENCE)
     outer.end()
     body = request.inside(der.SEQUENCE)
-    if request.optional(_CONTEXT) is not None:
-        pass  # anybody may ask, so a signature says nothing
+    request.optional(_CONTEXT)  # a signature says nothing here: anybody may ask
     request.end()
     version = body.optional(_CONTEXT)
     if version is not None and version.read_integer() != 0:

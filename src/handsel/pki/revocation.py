@@ -80,8 +80,6 @@ def point(url: str) -> x509.DistributionPoint:
     return x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
 
 
-def _extension(value: x509.ExtensionType, critical: bool) -> bytes:  # noqa: FBT001  # as X.509 has it
+def _extension(value: x509.ExtensionType, critical: bool) -> bytes:  # as X.509 has it
     marked = der.element(der.BOOLEAN, b"\xff") if critical else b""
-    return der.sequence(
-        der.oid(value.oid.dotted_string), marked, der.element(der.OCTET_STRING, value.public_bytes())
-    )
+    return der.sequence(der.oid(value.oid.dotted_string), marked, der.element(der.OCTET_STRING, value.public_bytes()))

@@ -46,7 +46,7 @@ async def open_agent(
         enrolment = folder.enrolment()
         if enrolment is None:
             if ticket is None:
-                raise UsageError("this host has not joined yet", next_step="give it a ticket: --ticket hs1.…")
+                raise UsageError("this host has not joined yet", next_step="give it a ticket: --ticket hs2.…")
             enrolment = await enrol(folder, Way.by_ticket(TicketText.decode(ticket), url))
         agent = Agent(folder, enrolled(enrolment, url), binary.find(envoy), address)
         door = DoorServer(Door(ControlDoor(agent).routes(), on_bug=_log_bug), listen_unix(folder.layout.control), None)
@@ -93,16 +93,23 @@ def quote_of_tpm(chain_pem: bytes, attestation_key: str, registers: str) -> Prov
     return quoting(chain_pem, attestation_key, registers)
 
 
-async def known_server(url: str, attestor: str, prove: Prove, roots_pem: bytes | None, pins: Sequence[str]) -> Way:
+async def known_server(
+    url: str, attestor: str, prove: Prove, roots_pem: bytes | None, pins: Sequence[str], trust_domain: str | None
+) -> Way:
     """How a host joins without a ticket: the server is known by its roots, or by the pins of their keys.
 
-    Raises `UsageError`, `TicketRefused` when no root fits a pin, `Unreachable`.
+    `trust_domain`: needed when the roots do not say it, because they are not handsel's own. Raises `UsageError`,
+    `TicketRefused` when no root fits a pin, `Unreachable`.
     """
     try:
         roots = parse_pem(roots_pem) if roots_pem else await fetch_pinned_roots(url, tuple(pin.lower() for pin in pins))
     except ValueError as error:
         raise UsageError(f"the roots cannot be read: {error}") from error
-    domains = {name.removeprefix("spiffe://") for root in roots for name in root.uri_names}
-    if len(domains) != 1:
-        raise UsageError(f"these roots are of {len(domains)} trust domains, not of one")
-    return Way(url, TrustDomain(domains.pop()), attestor, prove, roots=roots)
+    said = {name.removeprefix("spiffe://") for root in roots for name in root.uri_names}
+    if trust_domain is None and len(said) != 1:
+        raise UsageError("the roots do not say which trust domain they are of", next_step="say it: --trust-domain")
+    try:
+        domain = TrustDomain(trust_domain or said.pop())
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return Way(url, domain, attestor, prove, roots=roots)

@@ -14,7 +14,8 @@ from handsel.authority.adapters import shared_nonces
 from handsel.authority.adapters.issuing import now
 from handsel.authority.adapters.tables import Directory
 from handsel.errors import Conflict, HandselError
-from handsel.store.adapters.postgres import AdvisoryLock, PostgresStore
+from handsel.store.adapters.database import AdvisoryLock
+from handsel.store.adapters.postgres import PostgresStore
 from handsel.store.adapters.sql import SqlStore
 
 _log = structlog.get_logger("handsel.server")
@@ -25,18 +26,23 @@ _SWEEP_SECONDS = 60.0
 class Leader:
     """Asks for the lock every two seconds. A server that is alone always leads; one that only reads never does.
 
-    `is_leader`: whether this server has it now. Periodic work asks before each step, not only at its start.
-    `elected`: set each time it becomes the leader; who waits for it clears it.
+    Periodic work asks `is_leader` before each step, not only at its start. `leading` is set as long as it is true.
     """
 
     def __init__(self, store: SqlStore) -> None:
-        shared = isinstance(store, PostgresStore) and not store.read_only
-        self._lock = AdvisoryLock(store.database, "handsel leader") if isinstance(store, PostgresStore) else None
-        self._lock = self._lock if shared else None
-        self.is_leader = self._lock is None and not store.read_only
-        self.elected = asyncio.Event()
-        if self.is_leader:
-            self.elected.set()
+        self.leading = asyncio.Event()
+        self._lock: AdvisoryLock | None = None
+        if store.read_only:
+            return
+        if isinstance(store, PostgresStore):
+            self._lock = AdvisoryLock(store.database, "handsel leader")
+        else:
+            self.leading.set()
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this server does now what only one should."""
+        return self.leading.is_set()
 
     @contextlib.asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
@@ -49,7 +55,7 @@ class Leader:
         try:
             yield
         finally:
-            self.is_leader = False
+            self.leading.clear()
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
             await asyncio.to_thread(self._lock.release)
@@ -63,21 +69,23 @@ class Leader:
         held = await asyncio.shield(asyncio.to_thread(lock.hold))
         if held and not self.is_leader:
             _log.info("this server does the periodic work now")
-            self.elected.set()
-        self.is_leader = held
+        if held:
+            self.leading.set()
+        else:
+            self.leading.clear()
 
 
 async def sweep(store: SqlStore, directory: Directory, leader: Leader) -> None:
     """For ever, on the leader: settle what servers that died left unfinished, and forget old nonces."""
     while True:
-        await leader.elected.wait()
+        await leader.leading.wait()
         try:
-            if leader.is_leader and isinstance(store, PostgresStore):
+            if isinstance(store, PostgresStore):
                 await settle_dead(store, directory)
                 await store.commit(shared_nonces.forget(time.time()))
         except HandselError as error:
             _log.warning("what dead servers left is not settled yet", problem=str(error))
-        await asyncio.sleep(_SWEEP_SECONDS if leader.is_leader else _LOOK_SECONDS)
+        await asyncio.sleep(_SWEEP_SECONDS)
 
 
 async def settle_dead(store: PostgresStore, directory: Directory) -> None:

@@ -15,8 +15,8 @@ import structlog
 
 from handsel import __version__, settings
 from handsel.authority import service as authority
-from handsel.authority.adapters.acme_http import PREFIX as ACME_PREFIX
-from handsel.authority.adapters.acme_http import AcmeDoor
+from handsel.authority.adapters.acme_http.calls import PREFIX as ACME_PREFIX
+from handsel.authority.adapters.acme_http.door import AcmeDoor
 from handsel.authority.adapters.acme_tables import AcmeObjects
 from handsel.authority.adapters.administration_tables import Administrators
 from handsel.authority.adapters.agents_http import AgentsDoor
@@ -31,6 +31,7 @@ from handsel.authority.adapters.signers import KeyFolder, read_certificate
 from handsel.authority.adapters.tables import Directory
 from handsel.authority.model import ALL_SERVICES, UNBOUND, Domain, Host, Issuers, Leaf, TicketBounds
 from handsel.authority.profile import Lifetimes, profiles
+from handsel.authority.status_places import StatusPlaces
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, listen_unix, server_context
 from handsel.door.asgi import Door, Request, Response, Routes, Stream
 from handsel.errors import HandselError, PortInUse, UsageError
@@ -51,12 +52,15 @@ from handsel.pki.secret import Secret
 from handsel.store.adapters.files import hold_lock, make_folder, write_file
 from handsel.telemetry.adapters.prometheus import Scrape
 from handsel.telemetry.model import Measured
+from handsel.wiring import validation as va
+from handsel.wiring.admin import acme as admin_acme
 from handsel.wiring.admin import administrators as admin_people
 from handsel.wiring.admin import certificates as admin_certificates
 from handsel.wiring.admin import journal as admin_journal
 from handsel.wiring.admin import mesh as admin_mesh
 from handsel.wiring.admin import policy as admin_policy
 from handsel.wiring.admin import registration as admin_registration
+from handsel.wiring.admin import revocation as admin_revocation
 from handsel.wiring.admin.acts import LOCAL, Acts, mount, on_local_socket
 from handsel.wiring.admin.administrators import by_certificate
 from handsel.wiring.admin.mesh import Seen
@@ -92,6 +96,10 @@ class ServerFolder:
         return self.root / "lint.json"
 
     @property
+    def crl(self) -> Path:
+        return self.root / "crl"
+
+    @property
     def own_key(self) -> Path:
         return self.root / "server.key"
 
@@ -108,7 +116,8 @@ class Server:
 
     def __init__(
         self, mesh: Mesh, state: Path, runtime: Path, *, host: str = "127.0.0.1", port: int = settings.API_PORT,
-        metrics_port: int = settings.METRICS_PORT, may_move: bool = False, storage: Storage | None = None,
+        metrics_port: int = settings.METRICS_PORT, status_port: int = settings.STATUS_PORT, may_move: bool = False,
+        storage: Storage | None = None,
     ) -> None:  # fmt: skip
         self.mesh = mesh
         self.folder = ServerFolder(state / "server")
@@ -116,10 +125,12 @@ class Server:
         self._host = host
         self._port = port
         self._metrics_port = metrics_port
+        self._status_port = status_port
         self._may_move = may_move
         self._storage = storage or Storage()
         self._held = contextlib.ExitStack()
         self._compiling = asyncio.Lock()
+        self._others_changed = asyncio.Event()
         self._own: Leaf
         self._shown: tuple[bytes, ...] = ()
         self._doors: list[DoorServer] = []
@@ -146,23 +157,45 @@ class Server:
         await self._ledger.start()
         self._linter = Linter()
         self.profile_lint = ProfileLint(self.folder.lint, self._linter)
-        await self.lint_profiles()
         self.issuing = Issuing(self.store, lambda: self.issuers, self._linter)
         self.publications = Publications(self.store)
         self.watches = Watches(self.publications.since)
         self.leader = Leader(self.store)
         self._hear_of_other_servers()
+        await self._open_validation()
+        await self.lint_profiles()
         await self._load_places()
         self._nonces = await self._storage.nonces(self.store)
         if not self.store.read_only:
             await self.store.commit(authority.settle(await self.directory.unfinished(), now=_now()).writes)
         await self._open_doors()
+        self._tasks.append(asyncio.create_task(self._follow_others()))
         if self.store.read_only:
             return
         await self.compile()
         self._tasks.append(asyncio.create_task(self._lead()))
         self._tasks.append(asyncio.create_task(self._keep_own_certificate()))
         self._tasks.append(asyncio.create_task(self._ledger.keep()))
+
+    async def _open_validation(self) -> None:
+        """Before anything is signed: certificates say where their status is."""
+        self._status_listening = self._listen(self._host, self._status_port)
+        self._held.callback(self._status_listening.close)
+        self._status_port = self._status_listening.getsockname()[1]
+        root = self.keys.root_issuer()
+        authority_of = va.Authority(
+            lambda: self.issuers, lambda: root, lambda: self.status_places, lambda: self.mesh.authority.crl
+        )
+        self.validation = va.Validation(
+            self.store, self.leader, authority_of, self.folder.crl, self.folder.authority / "ocsp", self._mesh_crl_made
+        )
+        await self.validation.start()
+        self._tasks.append(asyncio.create_task(self.validation.listen()))
+        self._tasks.append(asyncio.create_task(self.validation.keep()))
+
+    async def _mesh_crl_made(self) -> None:
+        if self.opened and not self.store.read_only:
+            await self.compile()
 
     async def stop(self) -> None:
         """End the watches first, then the doors, then the store."""
@@ -193,6 +226,14 @@ class Server:
         return f"https://{host}:{self._port}"
 
     @property
+    def status_places(self) -> StatusPlaces:
+        """Where readers find OCSP and CRLs: as it was written, or at this server's own door for them."""
+        host = socket.getfqdn() if self._host in _EVERYWHERE else self._host
+        bracketed = f"[{host}]" if ":" in host else host
+        url = self.mesh.authority.status_url or f"http://{bracketed}:{self._status_port}"
+        return StatusPlaces(url, self.mesh.authority.crl.shards)
+
+    @property
     def admin_socket(self) -> Path:
         return self._runtime / "admin.sock"
 
@@ -208,6 +249,7 @@ class Server:
             identities,
             profiles(Lifetimes(leaf=self.mesh.leaf_lifetime), self.mesh.authority.profiles),
             self.mesh.authority.policy,
+            self.status_places,
         )
 
     async def lint_profiles(self) -> None:
@@ -217,13 +259,13 @@ class Server:
         """
         found = self.domain().profiles.by_name
         written = [profile for name, profile in found.items() if name in self.mesh.authority.profiles]
-        await self.profile_lint.load(written, self.issuers, self.mesh.trust_domain, now=_now())
+        await self.profile_lint.load(written, self.issuers, self.domain(), now=_now())
         others = [profile for profile in found.values() if profile not in written]
         self._tasks.append(asyncio.create_task(self._lint_own(others)))
 
     async def _lint_own(self, profiles: list[Profile]) -> None:
         try:
-            await self.profile_lint.load(profiles, self.issuers, self.mesh.trust_domain, now=_now())
+            await self.profile_lint.load(profiles, self.issuers, self.domain(), now=_now())
         except HandselError as error:
             _log.error("a profile of handsel's own breaks a standard", problem=str(error))
         if not any(each.lint_leaves for each in self.mesh.authority.profiles.values()):
@@ -255,7 +297,7 @@ class Server:
 
     async def _publish(self, *writes: object) -> None:
         wanted = mesh_service.compile_mesh(self.mesh, self.places)
-        bundle = Bundle(self.issuers.roots).encode()
+        bundle = Bundle(self.issuers.roots, self.validation.mesh_crls).encode()
         for host in await self.directory.hosts():
             wanted.append(Publish(host.agent_id, Bundle.KIND, "", bundle))
             services = [name for name in self.mesh.members if host.may_run(name)]
@@ -277,18 +319,20 @@ class Server:
             self.store, self.issuing, self.directory, Registry(self.store), self._nonces, TrustSources(), self.domain,
             lambda: self.mesh.authority, lambda: self._shown, self._host_joined,
         )  # fmt: skip
+        self._acme_objects = AcmeObjects(self.store)
         self._acme = AcmeDoor(
-            self.store, AcmeObjects(self.store), self.directory, self.issuing, self._nonces, self.domain,
+            self.store, self._acme_objects, self.directory, self.issuing, self._nonces, self.domain,
             lambda: self.mesh.authority.acme, Probes(lambda: self.mesh.authority.acme.validation),
             lambda leaf: self.issuers.chains(leaf), _log_bug,  # noqa: PLW0108  # the issuers of that moment
         )  # fmt: skip
         health: Routes = {("GET", "/healthz"): _ok, ("GET", "/readyz"): _ok}
+        who_asks = by_certificate(self.administrators, self.domain, self.validation.is_revoked)
         api: Routes = {
             **health,
             **agents.routes(),
             **joining.routes(),
             ("*", ACME_PREFIX): self._acme.handle,
-            **mount(self._acts(), by_certificate(self.administrators, self.domain, lambda _leaf: False), "/admin"),
+            **mount(self._acts(), who_asks, "/admin"),
             ("POST", f"{PREFIX}/report"): self._take_report,
             ("GET", f"{PREFIX}/watch"): self._watch,
         }
@@ -301,6 +345,7 @@ class Server:
             DoorServer(Door(api, on_bug=_log_bug), listening, self._context),
             DoorServer(Door(admin, on_bug=_log_bug), listen_unix(self.admin_socket), None),
             DoorServer(Door(metrics, on_bug=_log_bug), measuring, None),
+            DoorServer(Door(self.validation.routes(), on_bug=_log_bug), self._status_listening, None),
         ]
         for door in self._doors:
             await door.start()
@@ -315,8 +360,13 @@ class Server:
 
         return {
             **admin_mesh.acts(see, self.directory),
-            **admin_registration.acts(self.store, self.directory, self.make_ticket),
+            **admin_registration.acts(self.store, self.directory, self.make_ticket, self.watches.close),
+            **admin_acme.acts(self.store, self._acme_objects, self.domain),
             **admin_certificates.acts(Search(self.store)),
+            **admin_revocation.acts(
+                self.store, self.directory, self.validation.read, self.validation.newest,
+                lambda: self.validation.build(force=True),
+            ),
             **admin_journal.acts(
                 self.store, self.mesh.trust_domain, lambda: self._ledger.public_key, self._ledger.sign
             ),
@@ -329,20 +379,26 @@ class Server:
     def _hear_of_other_servers(self) -> None:
         changes = self.store.changes
         changes.on(PUBLICATIONS, self.watches.notify, elsewhere=True)
-        changes.on(PLACES, lambda: self._tasks.append(asyncio.create_task(self._reread_places())), elsewhere=True)
+        for topic in (PUBLICATIONS, PLACES):
+            changes.on(topic, self._others_changed.set, elsewhere=True)
 
     async def _load_places(self) -> None:
         async with self._compiling:
             self.places = await load_places(self.store)
 
-    async def _reread_places(self) -> None:
-        """Another server had a report. It compiled already; the leader does so too, in case both knew only half."""
-        try:
-            await self._load_places()
-            if self.leader.is_leader:
-                await self.compile()
-        except HandselError as error:
-            _log.warning("the places are not read again", problem=str(error))
+    async def _follow_others(self) -> None:
+        """What another server was told counts here too; the leader mends what it compiled of half the places."""
+        while True:
+            await self._others_changed.wait()
+            self._others_changed.clear()
+            try:
+                await self._load_places()
+                if self.leader.is_leader:
+                    await self.compile()
+            except HandselError as error:
+                _log.warning("what other servers changed is not read yet", problem=str(error))
+                self._others_changed.set()
+                await asyncio.sleep(1)
 
     async def _lead(self) -> None:
         async with self.leader.asking():

@@ -6,18 +6,27 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from handsel.authority.adapters import acme_tables, administration_tables, attest_tables, ledger_tables, shared_nonces
+from handsel.authority.adapters import (
+    acme_tables,
+    administration_tables,
+    attest_tables,
+    ledger_tables,
+    shared_nonces,
+    status_tables,
+)
 from handsel.authority.adapters import tables as authority_tables
 from handsel.authority.adapters.nonces import MemoryNonces, Nonces
 from handsel.authority.revocation import Revoked
+from handsel.authority.va.lists import CrlMade
 from handsel.errors import StateError, UsageError
 from handsel.link.resume import Publish
 from handsel.mesh.adapters import publications as publication_tables
 from handsel.mesh.adapters import tables as mesh_tables
 from handsel.mesh.adapters.tables import PlacesReported
 from handsel.store.adapters import postgres, schema, sqlite
+from handsel.store.adapters.database import Database
 from handsel.store.adapters.files import hold_lock, write_file
-from handsel.store.adapters.postgres import Database, PostgresStore
+from handsel.store.adapters.postgres import PostgresStore
 from handsel.store.adapters.sql import SqlStore, Topics
 from handsel.store.adapters.sqlite import SqliteStore
 from handsel.store.migrations import HEAD
@@ -25,6 +34,7 @@ from handsel.store.outcome import Appliers
 
 APPLIERS: Appliers = {
     **authority_tables.APPLIERS,
+    **status_tables.APPLIERS,
     **acme_tables.APPLIERS,
     **administration_tables.APPLIERS,
     **attest_tables.APPLIERS,
@@ -35,8 +45,8 @@ APPLIERS: Appliers = {
 }
 """Every write that there is. A new table's adapter belongs here: importing it is what declares its table."""
 
-PUBLICATIONS, PLACES, REVOCATIONS = "publications", "places", "revocations"
-TOPICS: Topics = {Publish: PUBLICATIONS, PlacesReported: PLACES, Revoked: REVOCATIONS}
+PUBLICATIONS, PLACES, REVOCATIONS, CRLS = "publications", "places", "revocations", "crls"
+TOPICS: Topics = {Publish: PUBLICATIONS, PlacesReported: PLACES, Revoked: REVOCATIONS, CrlMade: CRLS}
 """What other parts and other servers want to hear of: `store.changes.on(topic, act)`."""
 
 FILE = "handsel.db"

@@ -11,7 +11,8 @@ from handsel.authority.adapters import attest_http
 from handsel.authority.attest import stories
 from handsel.authority.model import Standing
 from handsel.errors import NotAuthorised, Refused
-from handsel.link.messages import Chain, RecoverRequest
+from handsel.link.joining import RecoverRequest
+from handsel.link.messages import Chain
 from handsel.pki.keys import PrivateKey
 from tests.authority.attest.world import BEFORE, SHOWN, Joined
 from tests.support import NOW, TRUST_DOMAIN

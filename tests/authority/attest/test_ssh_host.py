@@ -106,13 +106,14 @@ def test_what_is_no_certificate_is_refused_with_a_line(line):
         ssh_host.read(line)
 
 
-def test_a_damaged_certificate_is_not_believed(folder):
+@pytest.mark.parametrize("key", ["ed25519", "ecdsa"])
+def test_a_damaged_certificate_is_not_believed(folder, key):
     """Each byte of a real one changed in turn: it is unreadable, or its signature does not hold."""
     import base64
 
     from tests.support import NOW
 
-    _key(folder, "host")
+    _key(folder, "host", key)
     _certify(folder, "host", "-h", "-n", "a.example", "-V", "20200101:20400101")
     kind, body = (folder / "host-cert.pub").read_bytes().split()[:2]
     authorities = ssh_host.read_trust((folder / "ca.pub").read_bytes())

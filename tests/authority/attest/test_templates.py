@@ -11,6 +11,7 @@ from handsel.authority.attest.selectors import fits, misfit, of_claims
 from handsel.authority.model import ALL_SERVICES, Domain
 from handsel.authority.profile import Lifetimes, profiles
 from handsel.errors import Refused
+from handsel.model import placeholders
 from handsel.model.faults import NAME
 from tests.authority.attest.world import EMOJI, WEB, rule
 from tests.support import TRUST_DOMAIN
@@ -84,7 +85,7 @@ def test_a_value_cannot_stand_for_the_trust_domain():
 def test_a_brace_that_belongs_to_no_placeholder_is_refused(template):
     with pytest.raises(Refused):
         templates.services(template, {"a": ("web",)})
-    assert templates.fault_of(template)
+    assert placeholders.fault_of(template)
 
 
 def test_each_of_several_values_gives_a_service_and_only_alone():
@@ -198,7 +199,7 @@ def test_no_value_means_every_service():
 
 
 async def test_without_a_rule_nobody_joins_by_evidence(doors):
-    from handsel.link.messages import Evidence
+    from handsel.link.joining import Evidence
 
     with pytest.raises(Refused, match="no rule registers hosts by oidc") as caught:
         await doors.join(doors.way("oidc", lambda _: Evidence(token="a.b.c")))

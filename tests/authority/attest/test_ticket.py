@@ -16,7 +16,8 @@ from handsel.authority.model import Standing, TicketBounds
 from handsel.door.asgi import Request
 from handsel.errors import NotAuthorised, ProtocolError, Refused, TicketRefused
 from handsel.link import ticket as tickets
-from handsel.link.messages import JoinRequest, JoinResponse, RenewRequest, SignBatchRequest
+from handsel.link.joining import JoinRequest, JoinResponse
+from handsel.link.messages import RenewRequest, SignBatchRequest
 from handsel.pki import csr
 from handsel.pki.keys import PrivateKey
 from handsel.pki.secret import Secret

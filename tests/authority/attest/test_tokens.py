@@ -18,7 +18,7 @@ from handsel.authority.attest import tokens
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, server_context
 from handsel.door.asgi import Door
 from handsel.errors import Refused
-from handsel.link.messages import Evidence
+from handsel.link.joining import Evidence
 from tests.authority.attest.issuer import AUDIENCE, NAME, Issuer
 from tests.authority.attest.world import in_file, rule
 from tests.support import NOW, TRUST_DOMAIN, write_pair

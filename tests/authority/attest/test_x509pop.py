@@ -11,7 +11,7 @@ import pytest
 
 from handsel.agent import evidence
 from handsel.errors import Refused
-from handsel.link.messages import Evidence
+from handsel.link.joining import Evidence
 from tests.authority.attest.world import BEFORE, SHOWN, in_file, rule
 
 
@@ -20,6 +20,16 @@ class Ca:
     """A CA of somebody else's, by OpenSSL."""
 
     folder: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> Ca:
+        ca = cls(folder)
+        ca.run(
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "root.key",
+            "-out", "root.pem", "-days", "2", "-subj", "/CN=elsewhere root",
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+        )  # fmt: skip
+        return ca
 
     def run(self, *arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)
@@ -52,13 +62,7 @@ class Ca:
 def ca(tmp_path) -> Ca:
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl")
-    made = Ca(tmp_path)
-    made.run(
-        "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "root.key",
-        "-out", "root.pem", "-days", "2", "-subj", "/CN=elsewhere root",
-        "-addext", "keyUsage=critical,keyCertSign,cRLSign",
-    )  # fmt: skip
-    return made
+    return Ca.make(tmp_path)
 
 
 CLIENT = "extendedKeyUsage=clientAuth\nkeyUsage=critical,digitalSignature"

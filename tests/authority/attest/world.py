@@ -22,7 +22,8 @@ from handsel.authority.adapters.tables import Directory
 from handsel.authority.model import UNBOUND, Domain, Host, TicketBounds
 from handsel.authority.profile import Lifetimes, profiles
 from handsel.door.asgi import Request
-from handsel.link.messages import PREFIX, VERSION, VERSION_HEADER, Challenge, JoinRequest, JoinResponse
+from handsel.link.joining import Challenge, JoinRequest, JoinResponse
+from handsel.link.messages import PREFIX, VERSION, VERSION_HEADER
 from handsel.link.ticket import TicketText
 from handsel.model.authority import Authority, Registration
 from handsel.pki.certificate import Certificate

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from handsel.agent.join import Prove
 from handsel.errors import UsageError
-from handsel.link.messages import Evidence
+from handsel.link.joining import Evidence
 from handsel.link.transcript import Transcript
 from handsel.pki.certificate import parse_pem
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from handsel.acme import jws as signatures
 from handsel.acme.jws import Jwk
 from handsel.acme.lifecycle import Status
 from handsel.acme.problems import Problem, malformed
-from handsel.authority.acme.model import Account, ExternalKey, Saved
+from handsel.authority.acme.model import Account, Authorization, ExternalKey, Order, Saved
 from handsel.model.authority import Acme
 from handsel.store.journal import entry
 from handsel.store.outcome import Outcome
@@ -32,7 +32,7 @@ def open_account(
         raise Problem("userActionRequired", f"agree to the terms of service: {settings.terms_of_service}")
     account = Account(
         account_id, jwk.members, jwk.thumbprint, _contacts(wish), now,
-        external_key=external.key_id if external else None, terms_agreed=agreed,
+        external_key=external.key_id if external else None, terms=settings.terms_of_service if agreed else None,
     )  # fmt: skip
     writes: list[object] = [
         Saved(account),
@@ -50,7 +50,7 @@ def check_binding(binding: Any, account_key: Jwk, url: str, external: ExternalKe
         raise malformed("externalAccountBinding is a JWS")
     if inner.protected.get("url") != url or "nonce" in inner.protected:
         raise malformed("the binding has the url of the request and no nonce")
-    if external is None or (external.expires is not None and now >= external.expires):
+    if external is None or external.removed or (external.expires is not None and now >= external.expires):
         raise Problem("unauthorized", "this external account key is not known here, or has ended")
     if not signatures.check_mac(inner, external.secret.reveal()):
         raise Problem("unauthorized", "the MAC of the external account binding does not hold")
@@ -69,17 +69,35 @@ def binding_key_id(binding: Any) -> str:
     return key_id
 
 
-def change_account(account: Account, wish: Mapping[str, Any], *, now: datetime) -> Outcome[Account]:
-    """Other contacts, or the end of the account (sections 7.3.2 and 7.3.6). Unknown fields are ignored."""
-    if wish.get("status") == Status.DEACTIVATED:
-        closed = replace(account, status=Status.DEACTIVATED)
-        return Outcome((Saved(closed), entry("account closed", now, account=account.account_id)), closed)
+def require_terms(account: Account, settings: Acme) -> None:
+    """Raise `Problem` when the terms of service are others than the client agreed to (section 7.3.3)."""
+    terms = settings.terms_of_service
+    if terms is not None and account.terms != terms:
+        link = (("Link", f'<{terms}>;rel="terms-of-service"'),)
+        raise Problem("userActionRequired", f"agree to the terms of service: {terms}", headers=link, instance=terms)
+
+
+def change_account(account: Account, wish: Mapping[str, Any], settings: Acme, *, now: datetime) -> Outcome[Account]:
+    """Other contacts, or new terms agreed to (sections 7.3.2 and 7.3.3). Unknown fields are ignored."""
     if "status" in wish and wish["status"] != account.status:
         raise malformed("an account's status can be changed to deactivated only")
-    if "contact" not in wish:
+    terms = settings.terms_of_service if wish.get("termsOfServiceAgreed") is True else account.terms
+    changed = replace(account, contact=_contacts(wish) if "contact" in wish else account.contact, terms=terms)
+    if changed == account:
         return Outcome((), account)
-    changed = replace(account, contact=_contacts(wish))
-    return Outcome((Saved(changed),), changed)
+    line = entry("account changed", now, account=account.account_id)
+    return Outcome((Saved(changed), line), changed)
+
+
+def close_account(
+    account: Account, work: Iterable[Order | Authorization], *, by: str, now: datetime
+) -> Outcome[Account]:
+    """The end of an account (section 7.3.6), and with it of the orders and authorizations that are open."""
+    closed = replace(account, status=Status.DEACTIVATED)
+    ended = tuple(
+        Saved(replace(each, status=Status.INVALID if isinstance(each, Order) else Status.DEACTIVATED)) for each in work
+    )
+    return Outcome((Saved(closed), *ended, entry("account closed", now, account=account.account_id, by=by)), closed)
 
 
 def change_key(account: Account, inner: signatures.Jws, url: str, account_url: str, *, now: datetime) -> Outcome[Jwk]:

@@ -28,7 +28,8 @@ class Account:
     created: datetime
     status: Status = Status.VALID
     external_key: str | None = None
-    terms_agreed: bool = False
+    terms: str | None = None
+    """The address of the terms of service that the client agreed to."""
     revision: int = 0
 
 
@@ -89,7 +90,10 @@ class Order:
 
 @dataclass(frozen=True)
 class ExternalKey:
-    """A key that lets somebody open an account (section 7.3.4). `bound_to` is the account that it opened."""
+    """A key that lets somebody open an account (section 7.3.4). `bound_to` is the last account that it opened.
+
+    `profile` and `names` limit what its accounts may order, also when it was `removed` and opens no more.
+    """
 
     key_id: str
     secret: Secret
@@ -100,6 +104,7 @@ class ExternalKey:
     reusable: bool = False
     comment: str = ""
     bound_to: str | None = None
+    removed: datetime | None = None
     revision: int = 0
 
 
@@ -119,6 +124,8 @@ def authorization_status(authorization: Authorization, now: datetime) -> Status:
 
 def order_status(order: Order, authorizations: Sequence[Authorization], now: datetime) -> Status:
     """The state as it reads at this moment: ready follows from the authorizations, invalid also from the time."""
+    if order.status is Status.PROCESSING and now >= order.expires:
+        return Status.INVALID
     if order.status is not Status.PENDING:
         return order.status
     states = {authorization_status(each, now) for each in authorizations}
@@ -149,4 +156,4 @@ def _as_problem(document: Mapping[str, Any], identifier: Identifier) -> Problem:
 
 def random_id() -> str:
     """An id that nobody guesses: 128 random bits (section 11.3 asks that of tokens)."""
-    return secrets.token_urlsafe(16)
+    return secrets.token_hex(16)

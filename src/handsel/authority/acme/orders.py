@@ -83,6 +83,8 @@ def read_identifier(wish: Any, validation: Validation) -> Identifier:
 
 def requester_of(account: Account, external: ExternalKey | None) -> Requester:
     """Who an account is to the policy. `external` is the key that opened it; its names are the account's limits."""
+    if account.external_key is not None and external is None:
+        raise Problem("unauthorized", "the key that opened this account is gone, and with it what the account may have")
     return Requester(
         "acme", account.account_id, account.external_key, limits=external.names if external is not None else ()
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from handsel.acme.lifecycle import Status
 from handsel.acme.problems import Identifier
 from handsel.authority.acme.model import Account, Authorization, Challenge, ExternalKey, Order, Saved
+from handsel.authority.adapters.tables import certificates
 from handsel.errors import Conflict
 from handsel.pki.secret import Secret
 from handsel.store.adapters.sql import SqlStore, apply_once, metadata
@@ -113,17 +114,32 @@ class AcmeObjects:
 
     async def order_replacing(self, certificate_id: str) -> Order | None:
         """The order that replaces a certificate (RFC 9773), if there is one."""
-        return _first(await self._read(sa.select(_orders.c.body).where(_orders.c.replaces == certificate_id)), Order)
+        return _first(await self._read(_REPLACING, {"replaces": certificate_id}), Order)
 
-    async def orders_of(self, account_id: str, *, after: float, most: int) -> list[Order]:
-        """An account's orders made after a time (seconds since 1970), oldest first."""
-        statement = (
-            sa.select(_orders.c.body)
-            .where(_orders.c.account == account_id, _orders.c.created > after)
-            .order_by(_orders.c.created)
-            .limit(most)
+    async def orders_of(self, account_id: str, *, after: Order | None, alive_from: datetime, most: int) -> list[Order]:
+        """An account's orders, oldest first, from the one that follows `after`.
+
+        Without those that came to nothing, among them pending ones that were made before `alive_from`.
+        """
+        parameters = {
+            "account": account_id, "alive_from": alive_from.timestamp(), "most": most,
+            "created": after.created.timestamp() if after else 0.0, "id": after.order_id if after else "",
+        }  # fmt: skip
+        return [_decode(row.body, Order) for row in await self._read(_ORDERS_OF, parameters)]
+
+    async def open_work(self, account_id: str) -> list[Order | Authorization]:
+        """What ends with an account: its unfinished orders, and its authorizations that are pending or valid."""
+        parameters = {"account": account_id}
+        found = await self._read(_OPEN_ORDERS, parameters)
+        proven = await self._read(_OPEN_AUTHORIZATIONS, parameters)
+        return [*(_decode(row.body, Order) for row in found), *(_decode(row.body, Authorization) for row in proven)]
+
+    async def abandoned(self, serials: Sequence[str]) -> set[str]:
+        """Those of some serials whose intention was given up."""
+        statement = sa.select(certificates.c.serial).where(
+            certificates.c.serial.in_(serials), certificates.c.state == "abandoned"
         )
-        return [_decode(row.body, Order) for row in await self._read(statement)]
+        return {row.serial for row in await self._read(statement)}
 
     async def orders_in_process(self) -> list[Order]:
         """Orders whose certificate was being made."""
@@ -138,17 +154,19 @@ class AcmeObjects:
         if len(ids) == 1:
             found = await self.authorization(ids[0])
             return [found] if found else []
-        columns = (_authorizations.c.id, _authorizations.c.body)
-        rows = await self._read(sa.select(*columns).where(_authorizations.c.id.in_(ids)))
+        rows = await self._read(_BY_IDS, {"ids": list(ids)})
         by_id = {row.id: _decode(row.body, Authorization) for row in rows}
         return [by_id[each] for each in ids if each in by_id]
 
     async def valid_authorizations(self, account_id: str, identifiers: Sequence[str]) -> list[Authorization]:
         """What an account has proven about these names."""
+        rows = await self._read(_PROVEN, {"account": account_id, "identifiers": list(identifiers)})
+        return [_decode(row.body, Authorization) for row in rows]
+
+    async def authorizations_in_process(self) -> list[Authorization]:
+        """Pending authorizations of which a challenge was being looked at."""
         statement = sa.select(_authorizations.c.body).where(
-            _authorizations.c.account == account_id,
-            _authorizations.c.identifier.in_(identifiers),
-            _authorizations.c.status == Status.VALID,
+            _authorizations.c.status == Status.PENDING, _authorizations.c.body.contains(f'"{Status.PROCESSING}"')
         )
         return [_decode(row.body, Authorization) for row in await self._read(statement)]
 
@@ -159,12 +177,48 @@ class AcmeObjects:
         rows = await self._read(sa.select(_external_keys.c.body).order_by(_external_keys.c.id))
         return [_decode(row.body, ExternalKey) for row in rows]
 
+    async def accounts(self, *, after: str = "", most: int = 1000) -> list[Account]:
+        """Accounts in the order of their ids, from the one that follows `after`."""
+        statement = sa.select(_accounts.c.body).where(_accounts.c.id > after).order_by(_accounts.c.id).limit(most)
+        return [_decode(row.body, Account) for row in await self._read(statement)]
+
 
 _BY_ID = {
     table: sa.select(table.c.body).where(table.c.id == sa.bindparam("id"))
     for table in (_accounts, _orders, _authorizations, _external_keys)
 }
 _BY_THUMBPRINT = sa.select(_accounts.c.body).where(_accounts.c.thumbprint == sa.bindparam("thumbprint"))
+_BY_IDS = sa.select(_authorizations.c.id, _authorizations.c.body).where(
+    _authorizations.c.id.in_(sa.bindparam("ids", expanding=True))
+)
+_REPLACING = sa.select(_orders.c.body).where(_orders.c.replaces == sa.bindparam("replaces"))
+_OF_ACCOUNT = _orders.c.account == sa.bindparam("account")
+_ORDERS_OF = (
+    sa.select(_orders.c.body)
+    .where(
+        _OF_ACCOUNT,
+        sa.or_(
+            _orders.c.created > sa.bindparam("created"),
+            sa.and_(_orders.c.created == sa.bindparam("created"), _orders.c.id > sa.bindparam("id")),
+        ),
+        sa.or_(
+            _orders.c.status == Status.VALID,
+            sa.and_(_orders.c.status != Status.INVALID, _orders.c.created > sa.bindparam("alive_from")),
+        ),
+    )
+    .order_by(_orders.c.created, _orders.c.id)
+    .limit(sa.bindparam("most"))
+)
+_OPEN_ORDERS = sa.select(_orders.c.body).where(_OF_ACCOUNT, _orders.c.status.in_([Status.PENDING, Status.PROCESSING]))
+_OPEN_AUTHORIZATIONS = sa.select(_authorizations.c.body).where(
+    _authorizations.c.account == sa.bindparam("account"),
+    _authorizations.c.status.in_([Status.PENDING, Status.VALID]),
+)
+_PROVEN = sa.select(_authorizations.c.body).where(
+    _authorizations.c.account == sa.bindparam("account"),
+    _authorizations.c.identifier.in_(sa.bindparam("identifiers", expanding=True)),
+    _authorizations.c.status == Status.VALID,
+)
 
 
 _Object = TypeVar("_Object")
@@ -175,7 +229,7 @@ def _first(rows: Sequence[Any], kind: type[_Object]) -> _Object | None:
 
 
 def _encode(what: object) -> str:
-    return json.dumps(asdict(what), default=_plain)  # type: ignore[call-overload]  # every object here is a dataclass
+    return json.dumps(what, default=_plain)
 
 
 def _plain(value: object) -> Any:
@@ -184,12 +238,17 @@ def _plain(value: object) -> Any:
             return value.isoformat()
         case Secret():
             return base64.b64encode(value.reveal()).decode()
+        case _ if is_dataclass(value):
+            return {each.name: getattr(value, each.name) for each in fields(value)}
         case _:
             raise TypeError(f"{type(value).__name__} is not stored")
 
 
 def _decode(body: str, kind: type[_Object]) -> _Object:
-    content = json.loads(body)
+    return _made(json.loads(body), kind)
+
+
+def _made(content: Mapping[str, Any], kind: type[_Object]) -> _Object:
     readers = _READERS[kind]
     return kind(**{
         each.name: readers[each.name](content[each.name]) if each.name in readers else content[each.name]
@@ -215,9 +274,10 @@ _READERS: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
     },
     Authorization: {
         "identifier": lambda found: Identifier(**found), "expires": _time, "status": Status,
-        "challenges": lambda found: tuple(_decode(json.dumps(each), Challenge) for each in found),
+        "challenges": lambda found: tuple(_made(each, Challenge) for each in found),
     },
     ExternalKey: {
-        "secret": lambda text: Secret(base64.b64decode(text)), "created": _time, "expires": _time, "names": tuple,
+        "secret": lambda text: Secret(base64.b64decode(text)), "created": _time, "expires": _time, "removed": _time,
+        "names": tuple,
     },
 }  # fmt: skip

@@ -65,7 +65,7 @@ class AgentsDoor:
         check_version(request)
         if request.peer is None:
             raise NotAuthorised("this call needs an agent's client certificate")
-        identity = Certificate(request.peer).spiffe_id
+        identity = Certificate.of_peer(request.peer).spiffe_id
         agent_id = identity.agent_id if identity else None
         host = await self._directory.host(agent_id) if agent_id else None
         if identity is None or identity.trust_domain != self._domain().trust_domain or host is None:

@@ -25,7 +25,8 @@ from handsel.authority.service import Intent
 from handsel.door.asgi import Handler, Request, Response
 from handsel.errors import Conflict, NonceSpent, Refused, TicketRefused
 from handsel.link import ticket as tickets
-from handsel.link.messages import PREFIX, Chain, Challenge, JoinRequest, JoinResponse, RecoverRequest
+from handsel.link.joining import Challenge, JoinRequest, JoinResponse, RecoverRequest
+from handsel.link.messages import PREFIX, Chain
 from handsel.link.transcript import Transcript
 from handsel.model.authority import Authority, Registration
 from handsel.pki import signature

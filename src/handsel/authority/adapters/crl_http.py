@@ -10,8 +10,8 @@ from pathlib import Path
 
 from handsel.authority.adapters.issuing import now
 from handsel.authority.adapters.ocsp_http import http_date
+from handsel.authority.status_places import CA_PATH, CRL_PATH
 from handsel.authority.va.lists import MESH, CrlMade
-from handsel.authority.va.places import CA_PATH, CRL_PATH
 from handsel.door.asgi import Handler, Request, Response
 from handsel.pki.certificate import Certificate
 from handsel.store.adapters.files import make_folder, write_file

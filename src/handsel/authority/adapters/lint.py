@@ -18,12 +18,11 @@ from cryptography.hazmat.primitives import serialization
 from handsel import __version__
 from handsel.authority import lint
 from handsel.authority.lint import ERRORS, Finding, Specimen, Verdict
-from handsel.authority.model import Draft, Issuers
+from handsel.authority.model import Domain, Draft, Issuers
 from handsel.authority.profile import fingerprint
 from handsel.errors import ProfileRefused, Refused
 from handsel.model.authority import Profile
 from handsel.pki.keys import KeyType, PrivateKey
-from handsel.pki.names import TrustDomain
 from handsel.store.adapters.files import write_file
 
 _SECONDS_FOR_A_START, _SECONDS_FOR_A_CERTIFICATE = 30.0, 5.0
@@ -120,9 +119,7 @@ class ProfileLint:
             return "structurally checked only: pkilint is not installed (handsel[lint])"
         return f"{len(self.verdicts)} clean by {self._linter.version}"
 
-    async def load(
-        self, profiles: Iterable[Profile], issuers: Issuers, trust_domain: TrustDomain, *, now: datetime
-    ) -> None:
+    async def load(self, profiles: Iterable[Profile], issuers: Issuers, domain: Domain, *, now: datetime) -> None:
         """Look at profiles that were loaded or changed. Raises `ProfileRefused` for the first one with an error."""
         known = read_verdicts(self._file)
         fresh: dict[str, Verdict] = {}
@@ -137,21 +134,23 @@ class ProfileLint:
                     f"the profile {profile.name!r} lints each leaf, and pkilint is not installed",
                     next_step="install handsel[lint], or take `lint: true` out",
                 )
-            key = self._key(profile, issuers)
-            verdict = known.get(key) or await self._look(profile, issuers, trust_domain, now)
+            key = self._key(profile, issuers, domain)
+            verdict = known.get(key) or await self._look(profile, issuers, domain, now)
             fresh[key] = self.verdicts[profile.name] = verdict
             if verdict.errors:
                 raise ProfileRefused(f"the profile {profile.name!r} breaks a standard: {verdict.errors[0]}")
         if fresh.keys() - known.keys():
             _write_verdicts(self._file, {**known, **fresh})
 
-    def _key(self, profile: Profile, issuers: Issuers) -> str:
+    def _key(self, profile: Profile, issuers: Issuers, domain: Domain) -> str:
+        """All that a specimen depends on."""
         issuer = issuers[profile.issuer].certificate.fingerprint[:16]
-        return f"{fingerprint(profile)} {issuer} {self._linter.version} handsel {__version__}"
+        status = domain.status.url if domain.status and profile.says_where_status_is else "nowhere"
+        return f"{fingerprint(profile)} {issuer} {status} {self._linter.version} handsel {__version__}"
 
-    async def _look(self, profile: Profile, issuers: Issuers, trust_domain: TrustDomain, now: datetime) -> Verdict:
+    async def _look(self, profile: Profile, issuers: Issuers, domain: Domain, now: datetime) -> Verdict:
         issuer = issuers[profile.issuer]
-        made: Sequence[Specimen] = await asyncio.to_thread(lint.specimens, profile, issuer, trust_domain, now=now)
+        made: Sequence[Specimen] = await asyncio.to_thread(lint.specimens, profile, issuer, domain, now=now)
         findings: list[Finding] = []
         for each in made:
             if each.fault is not None:

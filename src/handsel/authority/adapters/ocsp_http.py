@@ -13,8 +13,8 @@ from email.utils import format_datetime
 
 from handsel.authority.adapters.issuing import now
 from handsel.authority.adapters.status_tables import StatusTables
+from handsel.authority.status_places import OCSP_PATH
 from handsel.authority.va.answers import Answer, Signers, answer, serials_of, signer_of
-from handsel.authority.va.places import OCSP_PATH
 from handsel.authority.va.status import StatusIndex
 from handsel.door.asgi import Handler, Request, Response
 from handsel.errors import HandselError

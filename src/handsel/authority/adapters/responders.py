@@ -25,6 +25,7 @@ class Responders:
         self._folder = folder
         self._store = store
         self._kept: dict[str, Responder] = {}
+        self._signing: dict[str, Signer] = {}
         self.signers = Signers({})
 
     async def refresh(self, issuers: Issuers, now: datetime) -> None:
@@ -38,9 +39,9 @@ class Responders:
                 kept = await self._make(issuer, now)
             if kept is not None:
                 self._kept[issuer.name] = kept
-        self.signers = Signers({
-            name: Signer(issuer, self._kept[name]) for name, issuer in issuers.by_name.items() if name in self._kept
-        })  # fmt: skip
+        found = {name: Signer(each, self._kept[name]) for name, each in issuers.by_name.items() if name in self._kept}
+        if found != self._signing:  # what was signed by others is signed anew
+            self._signing, self.signers = found, Signers(found)
 
     async def _make(self, issuer: Issuer, now: datetime) -> Responder:
         intent = va.intend(issuer, PrivateKey.generate(), serial=random_serial(), now=now)

@@ -42,6 +42,14 @@ class KeyFolder:
         """The pins of the current root key and of the next one, which a ticket carries."""
         return tuple(self._key(name).pin() for name in (_ROOT, _NEXT_ROOT))
 
+    def root_issuer(self) -> Issuer | None:
+        """The root as the CA that signs its own revocation list; None when its key is not here."""
+        try:
+            root = parse_pem((self._folder / f"{_ROOT}.crt").read_bytes())[0]
+            return Issuer(self._key(_ROOT), root, root, name=_ROOT)
+        except (OSError, ValueError, StateError):
+            return None
+
     def _make(self, trust_domain: TrustDomain, now: datetime) -> None:
         root_key, issuing_key = PrivateKey.generate(), PrivateKey.generate()
         root = ca.make_root(trust_domain, root_key, serial=random_serial(), now=now)

@@ -15,7 +15,7 @@ from handsel.authority.model import Host, Standing, Ticket
 from handsel.authority.revocation import Reason, Revoked
 from handsel.errors import Conflict
 from handsel.pki.certificate import Certificate
-from handsel.store.adapters.sql import SqlStore, apply_once, metadata
+from handsel.store.adapters.sql import SqlStore, apply_once, metadata, one_at_a_time
 from handsel.store.outcome import Appliers
 
 _tickets = sa.Table(
@@ -67,6 +67,7 @@ revocations = sa.Table(
     sa.Column("reason", sa.Integer, nullable=False),
     sa.Column("at", sa.Float, nullable=False, index=True),
     sa.Column("by", sa.Text, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False, unique=True),  # the order of commits
 )
 
 
@@ -144,15 +145,19 @@ def _settle(connection: sa.Connection, serial: str, values: dict[str, object]) -
 
 
 def _revoke(connection: sa.Connection, write: Revoked) -> None:
+    # One server at a time: who has read up to a sequence never looks below it again.
+    one_at_a_time(connection, "revocations")
     values = {
         "serial": write.serial, "issuer": write.issuer, "reason": int(write.reason), "at": write.at.timestamp(),
-        "by": write.by,
+        "by": write.by, "sequence": connection.execute(_LAST_REVOCATION).scalar_one() + 1,
     }  # fmt: skip
     try:
         connection.execute(sa.insert(revocations), values)
     except sa.exc.IntegrityError as error:
         raise Conflict(f"{write.serial} was revoked before, or never issued") from error
 
+
+_LAST_REVOCATION = sa.select(sa.func.coalesce(sa.func.max(revocations.c.sequence), 0))
 
 APPLIERS: Appliers = {
     TicketMade: _make_ticket,

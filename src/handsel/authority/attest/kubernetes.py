@@ -9,7 +9,7 @@ from typing import Any
 from handsel.authority.attest import tokens
 from handsel.authority.attest.model import Attested, Selectors
 from handsel.errors import Refused
-from handsel.link.messages import Evidence
+from handsel.link.joining import Evidence
 from handsel.link.transcript import Transcript
 from handsel.model.authority import Registration
 

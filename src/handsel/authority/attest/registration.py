@@ -12,7 +12,7 @@ from handsel.authority.attest.model import Attested, Selectors
 from handsel.authority.attest.selectors import misfit, of_claims
 from handsel.authority.model import ALL_SERVICES, Admission, Domain
 from handsel.errors import Refused
-from handsel.link.messages import Evidence
+from handsel.link.joining import Evidence
 from handsel.link.transcript import Transcript
 from handsel.model.authority import Registration
 

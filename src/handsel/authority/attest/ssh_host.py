@@ -16,13 +16,16 @@ from cryptography.hazmat.primitives.serialization import (
 
 from handsel.authority.attest.model import Attested
 from handsel.errors import Refused
-from handsel.link.messages import Evidence
+from handsel.link.joining import Evidence
 from handsel.link.transcript import Transcript
 from handsel.model.authority import Registration
 from handsel.pki import signature
 
 _LONGEST_CERTIFICATE = 16 << 10
 _MOST_LINES = 256
+
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, TypeError, OverflowError, NotImplementedError)
+"""What `cryptography` raises for malformed bytes here: the last for points of curves that are compressed."""
 
 Authorities = frozenset[bytes]
 """Public keys of CAs, each as one line of OpenSSH without comment."""
@@ -35,7 +38,7 @@ def read_trust(content: bytes) -> Authorities:
         raise ValueError(f"a file of CA keys has 1 to {_MOST_LINES} lines")
     try:
         keys = [load_ssh_public_key(line.removeprefix(b"@cert-authority * ")) for line in lines]
-    except UnsupportedAlgorithm as error:
+    except _UNREADABLE as error:
         raise ValueError(str(error)) from error
     return frozenset(key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH) for key in keys)
 
@@ -63,8 +66,7 @@ def read(line: bytes) -> SSHCertificate:
         raise Refused(f"an OpenSSH certificate has at most {_LONGEST_CERTIFICATE} bytes here")
     try:
         found = load_ssh_public_identity(line)
-    # pyo3 maps what it cannot take to these.
-    except (ValueError, UnsupportedAlgorithm, TypeError, OverflowError) as error:
+    except _UNREADABLE as error:
         raise Refused(f"the OpenSSH certificate cannot be read: {str(error)[:200]}") from error
     if not isinstance(found, SSHCertificate):
         raise Refused("this is a public key, not a certificate")
@@ -86,7 +88,7 @@ def check(certificate: SSHCertificate, authorities: Authorities, now: datetime) 
         certificate.verify_cert_signature()
         texts = [*certificate.valid_principals, certificate.key_id]
         [text.decode() for text in texts]
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError) as error:
+    except (InvalidSignature, *_UNREADABLE) as error:
         raise Refused(f"the OpenSSH certificate is not signed by its CA: {error}") from error
     if issuer not in authorities:
         raise Refused("the OpenSSH certificate is of a CA that the rule does not name")

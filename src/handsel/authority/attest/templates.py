@@ -12,17 +12,11 @@ import re
 from handsel.authority.attest.model import Selectors
 from handsel.errors import Refused
 from handsel.model.faults import NAME
+from handsel.model.placeholders import PLACEHOLDER, fault_of
 from handsel.pki.names import SpiffeId, TrustDomain
 
-_PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_./-]{1,64})\}")
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _MOST = 64
-
-
-def fault_of(template: str) -> str:
-    """What is wrong with the form of a template, or nothing."""
-    rest = _PLACEHOLDER.sub("", template)
-    return f"{template!r} has a brace that belongs to no placeholder" if "{" in rest or "}" in rest else ""
 
 
 def services(template: str, selectors: Selectors) -> tuple[str, ...]:
@@ -54,17 +48,17 @@ def _fill(template: str, selectors: Selectors, between: str = "") -> list[str]:
     fault = fault_of(template)
     if fault:
         raise Refused(fault)
-    names = _PLACEHOLDER.findall(template)
+    names = PLACEHOLDER.findall(template)
     for name in names:
         _check_values(name, selectors.get(name, ()), template)
     if len(set(names)) == 1:
         # No function of the pattern's own: a backslash in a value would mean something to it.
-        return [value.join(_PLACEHOLDER.split(template)[::2]) for value in selectors[names[0]]]
+        return [value.join(PLACEHOLDER.split(template)[::2]) for value in selectors[names[0]]]
     for name in names:
         if len(selectors[name]) > 1:
             raise Refused(f"{template!r} has several placeholders, and there are several values of {name}")
     _check_told_apart(template, selectors, between)
-    return [_PLACEHOLDER.sub(lambda match: selectors[match[1]][0], template)]
+    return [PLACEHOLDER.sub(lambda match: selectors[match[1]][0], template)]
 
 
 def _check_values(name: str, values: tuple[str, ...], template: str) -> None:
@@ -80,10 +74,10 @@ def _check_values(name: str, values: tuple[str, ...], template: str) -> None:
 def _check_told_apart(template: str, selectors: Selectors, between: str) -> None:
     """Placeholders that share a word must not be mixed up. `between` parts words: a slash, in identities."""
     for word in template.split(between) if between else [template]:
-        names = _PLACEHOLDER.findall(word)
+        names = PLACEHOLDER.findall(word)
         if len(names) < 2:
             continue
-        if any(part.isalnum() or not part for part in _PLACEHOLDER.split(word)[2:-1:2]):
+        if any(part.isalnum() or not part for part in PLACEHOLDER.split(word)[2:-1:2]):
             raise Refused(f"{template!r} has two placeholders with no dash, dot or underscore between")
         for name in names:
             if not selectors[name][0].isalnum():

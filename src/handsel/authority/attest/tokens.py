@@ -16,7 +16,7 @@ from handsel.authority.attest.model import LEEWAY, Attested
 from handsel.authority.attest.selectors import of_claims
 from handsel.authority.model import Spent
 from handsel.errors import Refused
-from handsel.link.messages import Evidence
+from handsel.link.joining import Evidence
 from handsel.link.transcript import Transcript
 from handsel.model.authority import Registration
 

@@ -20,7 +20,7 @@ from cryptography.x509 import ObjectIdentifier
 from handsel.authority.attest import x509pop
 from handsel.authority.attest.model import Attested
 from handsel.errors import Refused
-from handsel.link.messages import Evidence
+from handsel.link.joining import Evidence
 from handsel.link.transcript import Transcript
 from handsel.model.authority import Registration
 
@@ -88,7 +88,7 @@ def parse_quote(attested: bytes) -> Quote:
 
 
 def signed(key: PublicKeyTypes, signature: bytes, content: bytes) -> bool:
-    """Whether a TPMT_SIGNATURE, of ECDSA or RSASSA, is by this key over the content. Raises `Refused` when it is none."""
+    """Whether a TPMT_SIGNATURE (ECDSA or RSASSA) is by this key over the content. Raises `Refused` when it is none."""
     reader = _Reader(signature)
     algorithm, hash_algorithm = reader.number(2), _HASHES.get(reader.number(2))
     if hash_algorithm is None:

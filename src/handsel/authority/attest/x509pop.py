@@ -10,7 +10,7 @@ from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store
 
 from handsel.authority.attest.model import Attested
 from handsel.errors import Refused
-from handsel.link.messages import Evidence
+from handsel.link.joining import Evidence
 from handsel.link.transcript import Transcript
 from handsel.model.authority import Registration
 from handsel.pki import signature

@@ -38,9 +38,7 @@ class Signers:
     """The CAs that are answered for, by whatever hash a request names them with."""
 
     def __init__(self, signers: Mapping[str, Signer]) -> None:
-        self._by_id = {
-            name: signer for signer in signers.values() for name in issuer_ids(signer.issuer.certificate)
-        }
+        self._by_id = {name: signer for signer in signers.values() for name in issuer_ids(signer.issuer.certificate)}
 
     def of(self, asked: CertId) -> Signer | None:
         name, name_hash, key_hash = asked.issuer
@@ -72,9 +70,7 @@ def answer(
     return Answer(made, serials, now, until, query.nonce is not None or len(serials) != len(found))
 
 
-def _status(
-    asked: CertId, signer: Signer, signers: Signers, index: StatusIndex, issued: frozenset[int]
-) -> Status:
+def _status(asked: CertId, signer: Signer, signers: Signers, index: StatusIndex, issued: frozenset[int]) -> Status:
     if signers.of(asked) is not signer or asked.serial not in issued:
         return Status(known=False)
     revoked = index.find(signer.issuer.name, asked.serial)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from handsel.authority.model import Issuer
-from handsel.authority.va.places import EVERYTHING, Scope, StatusPlaces, list_name
+from handsel.authority.status_places import EVERYTHING, Scope, StatusPlaces, list_name
 from handsel.authority.va.status import Held
 from handsel.errors import Refused
 from handsel.model.authority import CrlSettings
@@ -67,7 +67,8 @@ class Plan:
         base = head.number if head.base_number is None else head.base_number
         name = list_name(self.scope, delta=self.delta)
         return CrlMade(
-            self.issuer.name, name, head.number, base, self.sequence, self.count, head.this_update, head.next_update, der
+            self.issuer.name, name, head.number, base, self.sequence, self.count, head.this_update, head.next_update,
+            der,
         )  # fmt: skip
 
 
@@ -105,7 +106,9 @@ def plan(
             number, now, _end(issuer, now, settings.lifetime), scope_url=scope_url,
             delta_url=places.crl(issuer.name, scope, delta=True),
         )  # fmt: skip
-        found.append(Plan(head, issuer, scope, delta=False, sequence=sequence, entries=held.complete(), count=len(held)))
+        found.append(
+            Plan(head, issuer, scope, delta=False, sequence=sequence, entries=held.complete(), count=len(held))
+        )
     base = number if both or newest.complete is None else newest.complete.number
     head = ListHead(number, now, _end(issuer, now, settings.delta_lifetime), base_number=base, scope_url=scope_url)
     changed, count = (b"", 0) if both else held.changed()
@@ -113,9 +116,7 @@ def plan(
     return found
 
 
-def mesh_crl(
-    issuer: Issuer, entries: list[bytes], *, number: int, sequence: int, now: datetime
-) -> CrlMade:
+def mesh_crl(issuer: Issuer, entries: list[bytes], *, number: int, sequence: int, now: datetime) -> CrlMade:
     """The small list of revoked identities that have not ended. Raises `Refused`.
 
     It is true as long as its CA lives: a host that the server cannot reach must not cut itself off because of its age,

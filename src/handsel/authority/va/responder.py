@@ -1,4 +1,4 @@
-"""Who signs OCSP answers: a key of its own for each CA, with a short-lived certificate of that CA (RFC 6960, 4.2.2.2)."""
+"""Who signs OCSP answers: a key for each CA, with a short-lived certificate of that CA (RFC 6960, 4.2.2.2)."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from handsel.authority.revocation import Reason
-from handsel.authority.va.places import Scope
+from handsel.authority.status_places import Scope
 from handsel.pki.revocation import entry
 
 

@@ -7,12 +7,15 @@ import click
 from handsel.cli.lazy import LazyGroup
 
 _VERBS = {
+    "acme": "Accounts of ACME clients, and the keys that open them.",
     "admin": "Who administers this authority, and with which role.",
     "journal": "What happened, and whether that can be believed.",
     "policy": "Who may have which name, and which line says so.",
+    "registration": "Which hosts may join by evidence, and for which services.",
     "profiles": "The kinds of certificates, and what the linter said of them.",
     "backup": "A copy of the state, while the server runs.",
     "restore": "A state from a backup.",
+    "crl": "The revocation lists.",
     "bundle": "The roots that clients must trust, as PEM.",
 }
 

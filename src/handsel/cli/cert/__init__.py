@@ -10,6 +10,7 @@ _VERBS = {
     "inspect": "What is in a certificate file, and what is wrong with it.",
     "list": "Search what the authority has issued.",
     "forecast": "What ends when.",
+    "revoke": "A certificate is not to be believed any more.",
 }
 
 

@@ -11,16 +11,13 @@ from typing import Self
 import httpx2
 
 from handsel.errors import HandselError, NotAuthorised, ProtocolError, Refused, TicketRefused, Unreachable, UsageError
+from handsel.link.joining import Challenge, JoinRequest, JoinResponse, RecoverRequest
 from handsel.link.messages import (
     PREFIX,
     VERSION,
     VERSION_HEADER,
     Chain,
-    Challenge,
     Frame,
-    JoinRequest,
-    JoinResponse,
-    RecoverRequest,
     RenewRequest,
     Report,
     SignBatchRequest,

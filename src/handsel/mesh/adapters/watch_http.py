@@ -17,6 +17,7 @@ class Watches:
         self._since = since
         self._newer = asyncio.Event()
         self._ended = False
+        self._closed: set[str] = set()
 
     def notify(self) -> None:
         """Something was published."""
@@ -28,10 +29,16 @@ class Watches:
         self._ended = True
         self.notify()
 
+    def close(self, host: str) -> None:
+        """End the watches of one host, which may not have another."""
+        self._closed.add(host)
+        self.notify()
+
     async def frames(self, host: str, sequence: int) -> AsyncGenerator[bytes]:
         """The frames of a host after `sequence`, for as long as both sides live."""
+        self._closed.discard(host)
         yield PING.encode()
-        while not self._ended:
+        while not self._ended and host not in self._closed:
             newer = self._newer
             for frame in await self._since(host, sequence):
                 yield frame.encode()

@@ -12,15 +12,13 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from handsel.errors import HandselError, StateError, StateInUse, UsageError
-from handsel.pki.secret import Secret
+from handsel.errors import HandselError, StateError, StateInUse
 from handsel.store.adapters import schema
+from handsel.store.adapters.database import TRY_LOCK, Database, connected, unreachable
 from handsel.store.adapters.sql import SqlStore, Topics
 from handsel.store.migrations import HEAD
 from handsel.store.outcome import Appliers
@@ -35,52 +33,6 @@ _GROUP_FAULTS = ("08", "40", "53", "55", "57", "58", "XX")
 """Classes of SQLSTATE (PostgreSQL's manual, appendix A) that are no outcome's fault: connection, disk, shutdown, and
 what crossed another server."""
 _CROSSED = ("40001", "40P01")
-
-
-@dataclass(frozen=True)
-class Database:
-    """Where a PostgreSQL database is. The password is not in `url`, which people see; PGPASSFILE works too."""
-
-    url: str
-    password: Secret | None = field(default=None, repr=False)
-
-    @classmethod
-    def read(cls, url: str, password_file: Path | None = None) -> Database:
-        """A database by its address (libpq, section 32.1.1.2) and the file with its password. Raises `UsageError`."""
-        if not url.startswith(("postgresql://", "postgres://")):
-            raise UsageError(
-                "--database is no address of a PostgreSQL database",
-                next_step="such as postgresql://handsel@db.example.com/handsel?sslmode=verify-full",
-            )
-        try:
-            sa.make_url(url)
-            password = Secret(password_file.read_text().strip().encode()) if password_file else None
-        except (sa.exc.ArgumentError, ValueError) as error:
-            raise UsageError(f"--database is no address of a database: {type(error).__name__}") from error
-        except OSError as error:
-            raise UsageError(f"{password_file} cannot be read: {error.strerror}") from error
-        return cls(url, password)
-
-    @property
-    def shows_password(self) -> bool:
-        """Whether the address has a password in it."""
-        url = sa.make_url(self.url)
-        return url.password is not None or "password" in url.query
-
-    def __str__(self) -> str:
-        return sa.make_url(self.url).set(query={}).render_as_string(hide_password=True)
-
-    def engine(self, **options: Any) -> sa.Engine:
-        """Connections in autocommit mode: who wants a transaction says BEGIN."""
-        try:
-            import psycopg  # noqa: F401, PLC0415  # an extra, and needed here only
-        except ImportError as error:
-            raise StateError("PostgreSQL needs the extra", next_step="pip install 'handsel[postgres]'") from error
-        arguments = {"application_name": "handsel", "connect_timeout": 5}
-        if self.password is not None:
-            arguments["password"] = self.password.reveal().decode()
-        url = sa.make_url(self.url).set(drivername="postgresql+psycopg")
-        return sa.create_engine(url, isolation_level="AUTOCOMMIT", connect_args=arguments, **options)
 
 
 class PostgresStore(SqlStore):
@@ -119,16 +71,13 @@ class PostgresStore(SqlStore):
                     return connection.execute(statement, parameters).fetchall()
             except sa.exc.DBAPIError as error:
                 if last or not error.connection_invalidated:
-                    raise _unreachable(self.database, error) from error
+                    raise unreachable(self.database, error) from error
         raise AssertionError  # pragma: no cover
 
     def is_alive(self, log: str) -> bool:
-        """Whether the server with this log holds it now. Asked from a thread."""
-        with self._readers.connect() as connection:
-            taken = connection.execute(_TRY_LOCK, {"name": _log_lock(log)}).scalar_one()
-            if taken:
-                connection.execute(_UNLOCK, {"name": _log_lock(log)})
-            return not taken
+        """Whether the server with this log holds it now. Asked from a thread. Raises `StateError`."""
+        with connected(self.database) as connection:
+            return not connection.execute(TRY_LOCK, {"name": _log_lock(log)}).scalar_one()
 
     def close(self) -> None:
         self._closing.set()
@@ -148,7 +97,7 @@ class PostgresStore(SqlStore):
         try:
             connection = super()._connect(engine)
         except sa.exc.DBAPIError as error:
-            raise _unreachable(self.database, error) from error
+            raise unreachable(self.database, error) from error
         # A server that hangs or vanishes must not hold others up for longer than this.
         for setting in (
             "idle_in_transaction_session_timeout = '15s'", "lock_timeout = '15s'", "tcp_keepalives_idle = 5",
@@ -163,7 +112,7 @@ class PostgresStore(SqlStore):
 
     def _begin_log(self) -> None:
         until = time.monotonic() + _LOCK_SECONDS
-        while not self._writer.execute(_TRY_LOCK, {"name": _log_lock(self.log)}).scalar_one():
+        while not self._writer.execute(TRY_LOCK, {"name": _log_lock(self.log)}).scalar_one():
             if time.monotonic() > until:
                 raise StateInUse(
                     f"another server writes the log {self.log!r} of {self.database}",
@@ -229,54 +178,16 @@ class PostgresStore(SqlStore):
             connection.invalidate()
 
 
-class AdvisoryLock:
-    """A lock that one of all servers of a database holds, on a connection of its own. For one thread at a time."""
-
-    def __init__(self, database: Database, name: str) -> None:
-        self._engine = database.engine(poolclass=sa.pool.NullPool)
-        self._name = name
-        self._connection: sa.Connection | None = None
-
-    def hold(self) -> bool:
-        """Take the lock, or see whether it is still held."""
-        try:
-            if self._connection is None:
-                self._connection = self._engine.connect()
-            # Taken again by who has it, it counts up; it is given back when the connection ends, all at once.
-            return bool(self._connection.execute(_TRY_LOCK, {"name": self._name}).scalar_one())
-        except sa.exc.SQLAlchemyError:
-            self.release()
-            return False
-
-    def release(self) -> None:
-        """Give it to whoever asks next."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
 def found_revision(database: Database) -> str | None:
     """The revision of a database's schema, None for an empty one. Raises `StateError`."""
-    with _connected(database) as connection:
+    with connected(database) as connection:
         return schema.revision(connection, str(database))
 
 
 def migrate(database: Database) -> None:
     """Bring a database to the newest schema, in one transaction, while no other server does the same."""
-    with _connected(database) as connection:
+    with connected(database) as connection:
         _migrate(connection, database)
-
-
-@contextlib.contextmanager
-def _connected(database: Database) -> Any:
-    engine = database.engine(poolclass=sa.pool.NullPool)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except sa.exc.DBAPIError as error:
-        raise _unreachable(database, error) from error
-    finally:
-        engine.dispose()
 
 
 def _prepare(connection: sa.Connection, database: Database, *, migrate: bool) -> None:
@@ -306,8 +217,6 @@ def _migrate(connection: sa.Connection, database: Database) -> None:
         raise
 
 
-_TRY_LOCK = sa.text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
-_UNLOCK = sa.text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
 _LOCK_TO_END = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _NOTIFY = sa.text("SELECT pg_notify(:channel, :topic)")
 
@@ -318,8 +227,3 @@ def _log_lock(log: str) -> str:
 
 def _state(error: Exception) -> str:
     return str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
-
-
-def _unreachable(database: Database, error: Exception) -> StateError:
-    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    return StateError(f"the database {database} failed: {reason}", next_step="is it running, and may we log in?")

@@ -1,7 +1,8 @@
 """State in SQL tables: one writer thread with natural group commit, whatever the database.
 
-The writer takes whatever piled up while the last commit synced; no timer. Each outcome has a savepoint of its own, so
-one that fails does not fail the others that share its commit.
+The writer takes whatever piled up while the last commit synced; no timer. An outcome that fails does not fail the
+others that share its commit: they are written again, each behind a savepoint. Few fail, and savepoints cost as much as
+the writes.
 
 Several servers may share a database. Each has a journal of its own, its log: one hash chain, whose head only this
 server moves. An applier finds the server's log in `connection.info["log"]`.
@@ -164,7 +165,9 @@ class SqlStore:
                     continue
                 self._fail(group, error)
                 return
-            except HandselError as error:  # the database cannot be reached again
+            except Exception as error:  # noqa: BLE001  # whatever it is, nobody may wait for ever
+                self._head = head_before
+                self._roll_back()
                 for _, done in group:
                     done.set_exception(error)
                 return
@@ -176,16 +179,28 @@ class SqlStore:
                 done.set_result(None)
 
     def _try_group(self, group: list[_Job]) -> tuple[dict[int, BaseException], set[str]]:
+        """Which outcomes failed, by their places, and what the others are about; those are committed."""
+        self._ready()
+        head_before = self._head
+        done = self._try(group, careful=False)
+        if done is None:  # one failed and took the others with it: again, each by itself
+            self._head = head_before
+            self._roll_back()
+            done = self._try(group, careful=True)
+        return done or ({}, set())
+
+    def _try(self, group: list[_Job], *, careful: bool) -> tuple[dict[int, BaseException], set[str]] | None:
         failed: dict[int, BaseException] = {}
         topics: set[str] = set()
-        self._ready()
         self._writer.exec_driver_sql(self._BEGIN)
         for index, (writes, _) in enumerate(group):
-            error = self._apply(writes)
-            if error is not None:
-                failed[index] = error
-            else:
+            error = self._apply(writes, careful=careful)
+            if error is None:
                 topics.update(self._topics[type(write)] for write in writes if type(write) in self._topics)
+                continue
+            if not careful:
+                return None
+            failed[index] = error
         self._announce(topics)
         self._writer.exec_driver_sql("COMMIT")
         return failed, topics
@@ -197,9 +212,11 @@ class SqlStore:
         for _, done in group:
             done.set_exception(cause)
 
-    def _apply(self, writes: Writes) -> BaseException | None:
+    def _apply(self, writes: Writes, *, careful: bool) -> BaseException | None:
+        """Carry out the writes of one outcome. `careful`: if one fails, what came before this outcome stays."""
         head_before = self._head
-        self._writer.exec_driver_sql("SAVEPOINT outcome")
+        if careful:
+            self._writer.exec_driver_sql("SAVEPOINT outcome")
         try:
             for write in writes:
                 self._appliers[type(write)](self._writer, write)
@@ -208,10 +225,12 @@ class SqlStore:
                 raise
             # Whatever an outcome breaks must not end the writer.
             self._head = head_before
-            self._writer.exec_driver_sql("ROLLBACK TO SAVEPOINT outcome")
-            self._writer.exec_driver_sql("RELEASE SAVEPOINT outcome")
+            if careful:
+                self._writer.exec_driver_sql("ROLLBACK TO SAVEPOINT outcome")
+                self._writer.exec_driver_sql("RELEASE SAVEPOINT outcome")
             return error
-        self._writer.exec_driver_sql("RELEASE SAVEPOINT outcome")
+        if careful:
+            self._writer.exec_driver_sql("RELEASE SAVEPOINT outcome")
         return None
 
     def _roll_back(self) -> None:

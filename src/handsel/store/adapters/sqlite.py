@@ -69,7 +69,8 @@ def copy(source: Path, target: Path) -> None:
         reader = sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True, timeout=5)
         writer = sqlite3.connect(target)
         try:
-            reader.backup(writer, pages=1024)
+            # In one step: it would begin anew whenever somebody commits between two. Writers are not held up by it.
+            reader.backup(writer)
             # One file and no log beside it.
             writer.execute("PRAGMA journal_mode = DELETE")
         finally:

@@ -85,6 +85,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("log", "size"),
     )
     op.create_table(
+        "crls",
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("base_number", sa.BigInteger(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("entries", sa.BigInteger(), nullable=False),
+        sa.Column("this_update", sa.Float(), nullable=False),
+        sa.Column("next_update", sa.Float(), nullable=False),
+        sa.Column("der", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("issuer", "name"),
+    )
+    op.create_table(
         "host_standings",
         sa.Column("agent_id", sa.Text(), nullable=False),
         sa.Column("standing", sa.Text(), nullable=False),
@@ -141,11 +154,13 @@ def upgrade() -> None:
         sa.Column("reason", sa.Integer(), nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
         sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["serial"],
             ["certificates.serial"],
         ),
         sa.PrimaryKeyConstraint("serial"),
+        sa.UniqueConstraint("sequence"),
     )
     with op.batch_alter_table("revocations", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_revocations_at"), ["at"], unique=False)

@@ -65,7 +65,7 @@ def by_certificate(administrators: Administrators, domain: Callable[[], Domain],
     async def who_asks(request: Request) -> tuple[str, Role]:
         if request.peer is None:
             raise NotAuthorised("this needs an administrator's client certificate")
-        certificate = Certificate(request.peer)
+        certificate = Certificate.of_peer(request.peer)
         identity = certificate.spiffe_id
         name = identity.administrator_name if identity and identity.trust_domain == domain().trust_domain else None
         found = await administrators.named(name) if name else None

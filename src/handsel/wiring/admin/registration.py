@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -29,8 +30,8 @@ class MakeTicket(Protocol):
     ) -> str: ...
 
 
-def acts(store: Store, directory: Directory, make_ticket: MakeTicket) -> Acts:
-    """What may be asked about joining."""
+def acts(store: Store, directory: Directory, make_ticket: MakeTicket, on_ban: Callable[[str], None]) -> Acts:
+    """What may be asked about joining. `on_ban` is told the agent that is listened to no more."""
 
     async def hosts(_asked: Asked) -> Any:
         return [describe_host(host) for host in await directory.hosts()]
@@ -50,12 +51,14 @@ def acts(store: Store, directory: Directory, make_ticket: MakeTicket) -> Acts:
             raise UsageError(f"no agent {agent_id!r} has joined here", next_step="see: handsel agent list")
         if verb not in _STANDINGS:
             raise UsageError(f"what can be done is {', '.join(_STANDINGS)}, not {verb!r}")
-        if (verb, host.standing) in ((("lift", Standing.BANNED)), ("unban", Standing.QUARANTINED)):
+        if (verb, host.standing) in (("lift", Standing.BANNED), ("unban", Standing.QUARANTINED)):
             raise UsageError(f"the agent {agent_id} is {host.standing}: {host.cause}")
         cause = str(asked.wish.get("cause", ""))[:500] or f"{verb}, by {asked.by}"
         outcome = stories.set_standing(host, _STANDINGS[verb], cause, now=now(), by=asked.by)
         if not asked.wish.get("dry_run"):
             await store.commit(outcome.writes)
+            if _STANDINGS[verb] is Standing.BANNED:
+                on_ban(agent_id)
         return {"agent": agent_id, "host": host.name, "before": host.standing, "standing": _STANDINGS[verb]}
 
     return {

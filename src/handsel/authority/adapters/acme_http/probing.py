@@ -1,0 +1,63 @@
+"""Looking at challenges beside the requests, and writing down what was seen (RFC 8555, section 7.5.1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from handsel.acme.problems import Identifier, Problem
+from handsel.authority.acme import challenges
+from handsel.authority.acme.model import Authorization, Challenge
+from handsel.authority.adapters.acme_tables import AcmeObjects
+from handsel.authority.adapters.issuing import now
+from handsel.errors import Conflict, HandselError
+from handsel.store.outcome import Store
+
+_TRIES = 3
+
+Probe = Callable[[str, Identifier, str, str], Awaitable[None]]
+"""Looks whether a client controls a name: (kind of challenge, identifier, token, thumbprint). Raises `Problem`."""
+
+
+class Probing:
+    """The probes under way."""
+
+    def __init__(self, store: Store, objects: AcmeObjects, probe: Probe, on_bug: Callable[[Exception], None]) -> None:
+        self._store = store
+        self._objects = objects
+        self._probe = probe
+        self._on_bug = on_bug
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def look(self, authorization: Authorization, challenge: Challenge, thumbprint: str) -> None:
+        """Begin to look at a challenge that was started."""
+        task = asyncio.get_running_loop().create_task(self._settle(authorization, challenge, thumbprint))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def stop(self) -> None:
+        """Leave off; what was under way is looked at again after the next start."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def _settle(self, authorization: Authorization, challenge: Challenge, thumbprint: str) -> None:
+        failure: Problem | None = None
+        try:
+            await self._probe(challenge.kind, authorization.identifier, challenge.token, thumbprint)
+        except Problem as problem:
+            failure = problem
+        except Exception as error:  # noqa: BLE001  # a mistake of ours must not leave the challenge hanging
+            self._on_bug(error)
+            failure = Problem("serverInternal", "the server made a mistake while it looked")
+        for _ in range(_TRIES):
+            current = await self._objects.authorization(authorization.authorization_id)
+            if current is None:
+                return
+            try:
+                await self._store.commit(challenges.settle(current, challenge.kind, failure, now=now()).writes)
+            except Conflict:
+                continue
+            except HandselError as error:  # it stays in processing, and is looked at again after the next start
+                self._on_bug(error)
+            return

@@ -1,0 +1,51 @@
+"""Every block of a tutorial runs, in order, as a person would type it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.mesh_process import environment, free_port, short_folder
+
+TUTORIALS = sorted((Path(__file__).parents[2] / "docs" / "tutorials").glob("*.md"))
+_FIXED_PORTS = ("8443", "8880", "5002")
+
+
+def _script(page: str) -> tuple[dict[str, str], str]:
+    """The files that a page shows (a YAML block names its file first), and its commands."""
+    files: dict[str, str] = {}
+    commands: list[str] = []
+    for kind, text in re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL):
+        if kind == "yaml":
+            files[text.splitlines()[0].removeprefix("# ")] = text
+        elif kind == "sh":
+            commands.append(text)
+    return files, "\n".join(commands)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_a_tutorial_runs(path: Path) -> None:
+    page = path.read_text()
+    for port in _FIXED_PORTS:
+        page = page.replace(port, str(free_port()))
+    files, commands = _script(page)
+    with short_folder() as folder:
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        process = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", commands], cwd=folder, env=environment() | {"PATH": binaries},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+        try:
+            output, _ = process.communicate(timeout=90)
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+        assert process.returncode == 0, output

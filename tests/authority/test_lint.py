@@ -58,7 +58,7 @@ async def test_every_profile_of_handsels_own_is_clean(authority, tmp_path):
     lints = await _load(tmp_path / "lint.json", list(OWN.values()), authority)
     assert {name: verdict.errors for name, verdict in lints.verdicts.items()} == dict.fromkeys(OWN, ())
     assert {verdict.linter for verdict in lints.verdicts.values()} == {adapter.linter_version()}
-    assert lints.summary.startswith(f"{len(OWN)} clean by pkilint ")
+    assert lints.summary.startswith(f"{len(OWN)} of {len(OWN)} clean by pkilint ")
 
 
 @needs_pkilint

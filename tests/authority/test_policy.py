@@ -279,6 +279,18 @@ def test_rfc_8555_6_7_1_an_order_is_refused_early_with_a_subproblem_for_each_nam
     assert [each["identifier"]["value"] for each in document["subproblems"]] == [admin.value, far.value]
 
 
+@pytest.mark.parametrize("at_root", [True, False])
+def test_an_order_outside_the_chains_constraints_is_refused_early(authority, at_root):
+    narrow = constrained(authority, permitted={"dns": ["pay.internal"]}, at_root=at_root)
+    domain = Domain(TRUST_DOMAIN, {}, PROFILES)
+    fine, far = Identifier("dns", "a.pay.internal"), Identifier("dns", "a.far.internal")
+    orders.require_allowed((fine,), SOMEBODY, PROFILES[DEFAULT], domain, narrow)
+    with pytest.raises(Problem, match="name constraints"):
+        orders.require_allowed((far,), SOMEBODY, PROFILES[DEFAULT], domain, narrow)
+    assert explain("dns", far.value, SOMEBODY, None, TRUST_DOMAIN, None, narrow).verdict == "no"
+    assert explain("dns", fine.value, SOMEBODY, None, TRUST_DOMAIN, None, narrow).verdict == "yes"
+
+
 # Explaining
 
 

@@ -219,6 +219,56 @@ def test_rfc_5280_4_2_nothing_of_a_requests_extensions_is_copied(authority):
     assert leaf.parsed.subject == x509.Name([])
 
 
+@pytest.mark.parametrize(
+    ("made", "days"),
+    [
+        (datetime(2026, 3, 14, 23, 59, 59, tzinfo=UTC), 398),
+        (datetime(2026, 3, 15, tzinfo=UTC), 200),
+        (datetime(2027, 3, 14, tzinfo=UTC), 200),
+        (datetime(2027, 3, 15, tzinfo=UTC), 100),
+        (datetime(2029, 3, 14, tzinfo=UTC), 100),
+        (datetime(2029, 3, 15, tzinfo=UTC), 47),
+    ],
+)
+def test_2_3_local_a_preset_lives_as_long_as_the_public_web_lets_it(made, days):
+    """Both ends of a validity are counted in, so the last second is one too many."""
+    from tests.support import TestAuthority
+
+    issuer = TestAuthority.make(made - timedelta(hours=1)).issuer
+    own = Profile("long", timedelta(days=399))
+    for profile, lives in (
+        (own, timedelta(days=365)),
+        (replace(own, as_public_web=True), timedelta(days=min(days, 365))),
+    ):
+        approval = Approval(PLAIN, None, KEY, profile, profile.lifetime, "test")
+        draft = ca.prepare(approval, issuer, serial=7, now=made)
+        assert check(draft, DOMAIN)
+        assert draft.not_after - draft.not_before <= lives
+        assert draft.not_after - draft.not_before > lives - timedelta(hours=2)  # the CA itself ends after a year
+    if days < 365:
+        with pytest.raises(Refused, match="lives at most"):
+            check(replace(draft, not_after=draft.not_after + timedelta(seconds=2)), DOMAIN)
+
+
+def test_2_3_local_a_leaf_is_backdated_by_a_minute_for_clocks_that_run_behind(authority):
+    later = NOW + timedelta(hours=1)
+    leaf = ca.sign(check(_draft(authority, now=later), DOMAIN)).certificate
+    assert later - leaf.not_before == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(("days", "says"), [(7, False), (8, True)])
+def test_2_3_local_what_lives_for_a_week_or_less_needs_no_place_of_its_status(days, says):
+    assert Profile("a", timedelta(days=days)).says_where_status_is == says
+
+
+def test_rfc_5280_4_2_1_1_and_4_2_1_2_every_certificate_has_its_key_identifiers(authority):
+    leaf = ca.sign(check(_draft(authority), DOMAIN)).certificate
+    root, issuing = authority.issuer.root, authority.issuer.certificate
+    assert leaf.authority_key_id == issuing.key_id is not None
+    assert issuing.authority_key_id == root.key_id is not None
+    assert leaf.key_id == x509.SubjectKeyIdentifier.from_public_key(KEY).digest
+
+
 # SPIFFE (X.509-SVID)
 
 

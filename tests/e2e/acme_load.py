@@ -30,9 +30,10 @@ class Refused(Exception):
 
 
 class Responder:
-    """Answers http-01 for every token that it was told of."""
+    """Answers http-01 for every token that it was told of, after `delay` seconds."""
 
     def __init__(self) -> None:
+        self.delay = 0.0
         self.answers: dict[str, str] = {}
 
     async def __aenter__(self) -> Responder:
@@ -46,6 +47,7 @@ class Responder:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
+            await asyncio.sleep(self.delay)
             token = head.split(b" ")[1].rpartition(b"/")[2].decode()
             body = self.answers.get(token, "").encode()
             writer.write(_HEAD % len(body) + body)

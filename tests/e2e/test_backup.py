@@ -102,6 +102,8 @@ async def test_a_standby_answers_what_can_be_read_and_refuses_the_rest():
                 "127.0.0.1:0",
                 "--metrics-port",
                 "0",
+                "--status-port",
+                "0",
                 "--read-only",
             )
             assert never.returncode == 1

@@ -7,6 +7,7 @@ import contextlib
 import json
 import shutil
 import ssl
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,9 @@ import pytest
 from handsel.agent.adapters.files import AgentFolder
 from handsel.agent.layout import Layout
 from tests.authority.attest.issuer import AUDIENCE, NAME, Issuer
+from tests.authority.attest.test_tokens import BOUND
+from tests.authority.attest.test_tpm import attestation_key
+from tests.authority.attest.test_tpm import machine as machine  # noqa: PLC0414  # a fixture
 from tests.authority.attest.test_x509pop import CLIENT, Ca
 from tests.e2e.mesh_process import (
     HANDSEL,
@@ -40,6 +44,10 @@ services:
 authority:
   registration:
     - {name: machines, attestor: x509pop, roots: root.pem, when: {common_name: "*.example"}, services: [web]}
+    - {name: pods, attestor: kubernetes, issuer: "https://cluster", audience: handsel, keys: jwks.json,
+       identities: ["spiffe://{trust_domain}/ns/{namespace}/sa/{service_account}"]}
+    - {name: racks, attestor: tpm, roots: tpm-root.pem, when: {registers: "sha256:0,7"}, services: ["*"]}
+    - {name: hosts, attestor: ssh_host, roots: ca.pub, when: {principal: "*.example"}, services: [emoji]}
     - name: pipelines
       attestor: oidc
       issuer: https://token.example
@@ -87,7 +95,18 @@ def served() -> Iterator[Served]:
 
 
 def _serve(folder: Path, port: int) -> Handsel:
-    arguments = ("-f", "handsel.yaml", "--state", "server", "--listen", f"127.0.0.1:{port}", "--metrics-port", "0")
+    arguments = (
+        "-f",
+        "handsel.yaml",
+        "--state",
+        "server",
+        "--listen",
+        f"127.0.0.1:{port}",
+        "--metrics-port",
+        "0",
+        "--status-port",
+        "0",
+    )
     server = Handsel(folder, "server", "server", *arguments)
     server.wait_for("server https")
     return server
@@ -115,8 +134,16 @@ def test_a_ticket_that_comes_twice_raises_the_alarm_until_somebody_has_looked(se
     wait_for(lambda: list((served.folder / "first" / "agent" / "workloads" / "web").glob("*.crt")))
     assert served.hosts()[0]["standing"] == "good"
 
+    would = json.loads(served.ok("agent", "ban", agent, "--dry-run", "-o", "json"))
+    assert len(would["revoked"]) >= 2, "its own certificate, and the one of web"
+    assert served.hosts()[0]["standing"] == "good"
     served.ok("agent", "ban", agent)
     assert served.hosts()[0]["standing"] == "banned"
+    with_agent.wait_for("is banned")
+    listed = json.loads(served.ok("cert", "list", "-o", "json"))["certificates"]
+    assert {each["serial"]: each["state"] for each in listed if each["serial"] in would["revoked"]} == dict.fromkeys(
+        would["revoked"], "revoked"
+    )
     refused = run("agent", "quarantine", "lift", agent, "--state", str(served.folder / "server"))
     assert refused.returncode != 0
     assert "is banned" in refused.stderr
@@ -232,6 +259,56 @@ def test_a_pipeline_joins_by_a_token_once_and_the_preview_said_so(served):
     again = served.join("again", *by_token)
     assert again.returncode != 0
     assert "used before" in again.stderr
+
+
+def test_a_pod_joins_by_the_token_of_its_service_account(served):
+    issuer = Issuer("https://cluster")
+    (served.folder / "jwks.json").write_bytes(issuer.jwks())
+    bound = {**BOUND, "namespace": "default"}
+    claims = {"sub": "system:serviceaccount:default:web", "kubernetes.io": bound}
+    (served.folder / "token.jwt").write_bytes(issuer.token(**claims))
+    (served.folder / "handsel-root.pem").write_text(served.ok("ca", "bundle") + "\n")
+    by_token = ("--roots", "handsel-root.pem", "--attestor", "kubernetes", "--token-file", "token.jwt")
+    joined = served.join("pod", served.url, *by_token)
+    assert joined.returncode == 0, joined.stderr
+    assert [host["services"] for host in served.hosts()] == [["web"]]
+
+
+def test_a_host_joins_by_its_ssh_certificate(served):
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("needs ssh-keygen")
+    for name in ("ca", "host"):
+        _keygen(served.folder, "-t", "ed25519", "-N", "", "-f", name)
+    (served.folder / "handsel-root.pem").write_text(served.ok("ca", "bundle") + "\n")
+    by_ssh = (
+        served.url, "--roots", "handsel-root.pem", "--attestor", "ssh_host", "--certificate", "host-cert.pub",
+        "--key", "host",
+    )  # fmt: skip
+    for name, good in (("a.elsewhere", False), ("a.example", True)):
+        _keygen(served.folder, "-s", "ca", "-I", "id", "-h", "-n", name, "host.pub")
+        joined = served.join("host-by-ssh", *by_ssh)
+        assert (joined.returncode == 0) == good, joined.stderr
+    assert [host["services"] for host in served.hosts()] == [["emoji"]]
+
+
+def test_a_machine_joins_by_its_tpm(served, machine):
+    (served.folder / "ak.pem").write_bytes(machine.certify("rack-7", attestation_key(machine, "ecc")))
+    (served.folder / "tpm-root.pem").write_bytes(machine.root.pem)
+    (served.folder / "handsel-root.pem").write_text(served.ok("ca", "bundle") + "\n")
+    by_tpm = (
+        served.url, "--roots", "handsel-root.pem", "--attestor", "tpm", "--certificate", "ak.pem",
+        "--tpm-key", str(machine.folder / "ak.ctx"),
+    )  # fmt: skip
+    other = served.join("rack", *by_tpm, "--tpm-registers", "sha256:0")
+    assert other.returncode != 0
+    assert "racks: registers 'sha256:0' does not fit" in other.stderr
+    joined = served.join("rack", *by_tpm)
+    assert joined.returncode == 0, joined.stderr
+    assert [host["services"] for host in served.hosts()] == [["*"]]
+
+
+def _keygen(folder: Path, *arguments: str) -> None:
+    subprocess.run(["ssh-keygen", "-q", *arguments], cwd=folder, check=True, capture_output=True)
 
 
 def test_a_host_that_slept_longer_than_its_certificate_lives_comes_back(served):

@@ -11,6 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from handsel.agent.layout import Layout
+from handsel.errors import Unreachable
+from handsel.link.adapters.http_client import LinkClient
+from handsel.link.messages import SignBatchRequest
+from handsel.pki import csr
+from handsel.pki.certificate import parse_pem
+from handsel.pki.keys import PrivateKey
+from handsel.pki.names import TrustDomain
 from handsel.store.adapters.sqlite import SqliteStore
 from handsel.wiring.storage import APPLIERS
 from tests.e2e import books
@@ -21,6 +29,7 @@ pytestmark = pytest.mark.e2e
 
 KILLS = int(os.environ.get("KILLS", "100"))
 CLIENTS = 4
+TRUST_DOMAIN = TrustDomain("killed.internal")
 CONFIG = "trust_domain: killed.internal\nauthority: {{acme: {{validation: {{http_port: {port}}}}}}}\n"
 
 
@@ -40,16 +49,41 @@ def trust(folder: Path, name: str) -> ssl.SSLContext:
     return context
 
 
+async def sign(load: Load, folder: Path, port: int) -> None:
+    """An agent that asks for certificates of its workload all the time."""
+    layout = Layout(folder / "h" / "agent", folder / "h" / "runtime")
+    roots, pair = parse_pem(layout.roots.read_bytes()), (layout.certificate, layout.key)
+    identity = TRUST_DOMAIN.workload("default", "web")
+    async with LinkClient(f"https://127.0.0.1:{port}", TRUST_DOMAIN, roots, pair) as link:
+        while not load.stopping:
+            try:
+                answer = await link.sign_batch(SignBatchRequest((("web", csr.build(PrivateKey.generate(), identity)),)))
+                load.got.append(answer.chains[0][0].parsed)
+            except Unreachable:
+                load.broken += 1
+            await asyncio.sleep(0.01)
+
+
+def join(folder: Path, state: str) -> None:
+    """A host of the service `web`."""
+    ticket = run("agent", "ticket", "--state", str(folder / state), "--services", "web")
+    assert ticket.returncode == 0, ticket.stderr
+    joined = run("join", "--ticket", ticket.stdout.strip(), "--state", str(folder / "h"))
+    assert joined.returncode == 0, joined.stderr
+
+
 @pytest.mark.timeout(900)
 async def test_a_server_that_is_killed_at_any_moment_has_no_certificate_out_that_its_books_do_not_know():
     """§4 of the promises: the intention is durable before the key is used, the result before the answer."""
     with short_folder() as folder:
         async with Responder() as responder:
-            (folder / "handsel.yaml").write_text(CONFIG.format(port=responder.port))
+            (folder / "handsel.yaml").write_text(CONFIG.format(port=responder.port) + "services: {web: {}}\n")
             port, load, chance = free_port(), Load(), random.Random(7)
             server = start(folder, "s", port)
             clients = [Client([f"https://127.0.0.1:{port}"], trust(folder, "s"), responder) for _ in range(CLIENTS)]
+            join(folder, "s")
             running = [asyncio.create_task(load.run(client)) for client in clients]
+            running.append(asyncio.create_task(sign(load, folder, port)))
             try:
                 for _ in range(KILLS):
                     before, deadline = len(load.got), time.monotonic() + 10
@@ -61,8 +95,9 @@ async def test_a_server_that_is_killed_at_any_moment_has_no_certificate_out_that
                     server = await asyncio.to_thread(start, folder, "s", port)
             finally:
                 load.stopping = True
-                await asyncio.gather(*running, return_exceptions=True)
+                done = await asyncio.gather(*running, return_exceptions=True)
                 server.stop()
+            assert done == [None] * len(running)
         store = SqliteStore(folder / "s" / "server" / "handsel.db", APPLIERS)
         states = await books.check(store, load.got)
         store.close()

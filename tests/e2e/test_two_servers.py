@@ -23,10 +23,10 @@ from handsel.store.adapters.postgres import PostgresStore
 from handsel.store.journal import entry
 from handsel.wiring.storage import APPLIERS
 from tests.e2e import books
-from tests.e2e.acme_load import Client, Load, Responder
+from tests.e2e.acme_load import Client, Load, Refused, Responder
 from tests.e2e.mesh_process import Handsel, free_port, run, short_folder, wait_for
 from tests.e2e.test_killed import CONFIG, start, trust
-from tests.postgres import empty_database
+from tests.postgres import empty_database, new_database, running
 from tests.support import NOW
 
 pytestmark = pytest.mark.e2e
@@ -214,6 +214,19 @@ async def test_a_second_server_without_the_keys_is_refused(empty):
         assert "issuing.crt is gone" in refused.stderr
 
 
+async def test_of_two_servers_that_start_at_once_on_an_empty_database_one_makes_the_authority(postgres):
+    database = new_database(postgres)
+    with short_folder() as folder:
+        common = ("--listen", "127.0.0.1:0", "--metrics-port", "0", "--status-port", "0", "--database", database.url)
+        started = [Handsel(folder, name, "server", "--state", name, *common) for name in ("a", "b")]
+        refused = wait_for(lambda: [each for each in started if each.process.poll() is not None], 30)
+        (made,) = [each for each in started if each not in refused]
+        made.wait_for("server https://")
+        assert len(refused) == 1
+        assert "issuing.crt is gone" in refused[0].output()
+        assert made.stop() == 0
+
+
 def test_a_password_on_the_command_line_is_refused():
     refused = run("server", "--state", "/nowhere", "--database", "postgresql://me:secret@db/handsel")
     assert refused.returncode == 2
@@ -300,3 +313,58 @@ async def test_agents_at_different_servers_hear_of_each_other_within_a_second(em
         assert min(frame.sequence for frame in web.seen[before:]) > last
         watching[0].cancel()
         await asyncio.gather(*watching, return_exceptions=True)
+
+
+@pytest.mark.timeout(200)
+async def test_a_database_that_is_away_for_a_while_is_waited_for():
+    with running() as server:
+        async with two_servers(empty_database(server)) as two:
+            client = two.client("a", "b")
+            await client.register()
+            assert await client.certificate()
+            ready = f"{two.url('a')}/readyz"
+            assert (await client._http.get(ready)).status_code == 200
+            server.stop()
+            answer = await client._http.get(ready)
+            assert answer.status_code == 503
+            assert "HS-S001" in answer.text
+            assert (await client._http.get(f"{two.url('a')}/healthz")).status_code == 200
+            with pytest.raises(Refused, match="HS-S001"):
+                await client.certificate()
+            await asyncio.sleep(3)  # the leader sees that its lock is gone
+            for name in ("a", "b"):
+                assert two.servers[name].process.poll() is None
+            server.start()
+            client.nonces.clear()
+            given = [await client.certificate() for _ in range(2)]
+            leading = two.servers["a"].output().count(LEADS) + two.servers["b"].output().count(LEADS)
+            wait_for(lambda: two.servers["a"].output().count(LEADS) + two.servers["b"].output().count(LEADS) >= 2, 10)
+            assert leading >= 1
+            await client.close()
+            store = two.store()
+            await books.check(store, given)
+            store.close()
+            for name in ("a", "b"):
+                assert "Traceback" not in two.servers[name].output()
+
+
+@pytest.mark.timeout(200)
+async def test_a_challenge_that_a_dead_server_looked_at_is_looked_at_by_the_other(empty):
+    async with two_servers(empty) as two:
+        wait_for(lambda: LEADS in two.servers["a"].output())
+        client = two.client("a")
+        await client.register()
+        order = await client.ask("/acme/new-order", {"identifiers": [{"type": "dns", "value": "localhost"}]})
+        where = "/" + order.headers["Location"].split("/", 3)[3]
+        path = "/" + order.json()["authorizations"][0].split("/", 3)[3]
+        challenge = next(each for each in (await client.ask(path)).json()["challenges"] if each["type"] == "http-01")
+        two.responder.delay = 30  # for as long as the first server lives
+        await client.ask("/" + challenge["url"].split("/", 3)[3], {})
+        await asyncio.sleep(0.3)
+        two.servers["a"].kill()
+        two.responder.delay = 0
+        two.responder.answers[challenge["token"]] = f"{challenge['token']}.{client.thumbprint}"
+        client._turns = iter([two.url("b")] * 100_000)
+        client.nonces.clear()
+        assert (await client._until(where, "ready"))["status"] == "ready"
+        await client.close()

@@ -93,3 +93,20 @@ async def test_a_client_that_leaves_takes_its_watch_with_it():
         await frames.aclose()
     published.publish("a", 1)
     assert await _rest(frames) == []
+
+
+async def test_the_watch_of_one_host_is_ended_and_no_other():
+    published = Published()
+    watches = {host: published.watches.frames(host, 0) for host in ("a", "b")}
+    for frames in watches.values():
+        await _next(frames)
+    published.watches.close("a")
+    with pytest.raises(StopAsyncIteration):
+        await _next(watches["a"])
+    published.publish("b", 1)
+    assert (await _next(watches["b"])).sequence == 1
+    # Whoever is let in again has a watch again.
+    again = published.watches.frames("a", 0)
+    await _next(again)
+    published.publish("a", 2)
+    assert (await _next(again)).sequence == 2

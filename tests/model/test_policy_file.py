@@ -56,6 +56,7 @@ def test_a_rule_keeps_its_line_and_takes_one_or_many():
         ("{deny: {uri: [a.internal]}}", "5:21: authority.policy[0].deny.uri[0]: 'a.internal' is no pattern of URIs: write the whole URI, or its beginning up to /*"),
         ("{allow: {dns: [a]}, for: {profile: paymnts}}", "5:33: authority.policy[0].for.profile[0]: there is no profile 'paymnts', did you mean \"payments\"?"),
         ("{allow: {dns: [a]}, for: {profile: [workload]}}", "5:43: authority.policy[0].for.profile[0]: who has a certificate of the profile 'workload' is not for the policy to say"),
+        ("{allow: {dns: [a]}, for: {attestor: oidcc}}", "5:33: authority.policy[0].for.attestor[0]: must be 'ticket', 'x509pop', 'kubernetes', 'oidc', 'ssh_host' or 'tpm', not 'oidcc'"),
         ("{allow: {dns: [a]}, for: {eab: []}}", "5:27: authority.policy[0].for: eab is empty: leave it out when it does not matter"),
         ("{allow: {dns: [a]}, for: {acount: x}}", '5:33: authority.policy[0].for.acount: unknown key, did you mean "account"?'),
     ],
@@ -94,6 +95,15 @@ def test_handsels_own_profiles_cannot_be_written(name):
     assert read_mesh(f"services: {{}}\nauthority: {{profiles: {{{name}s: {{}}}}}}").authority.profiles
     (fault,) = _faults(f"services: {{}}\nauthority: {{profiles: {{{name}: {{}}}}}}")
     assert f"the profile {name!r} is handsel's own" in fault
+
+
+@pytest.mark.parametrize(("lifetime", "is_fine"), [("1s", False), ("2s", True), ("3650d", True), ("3651d", False)])
+def test_a_profile_lives_for_a_time_that_makes_sense(lifetime, is_fine):
+    text = f"services: {{}}\nauthority:\n  profiles:\n    a: {{lifetime: {lifetime}, validity: public-web}}\n"
+    if is_fine:
+        assert read_mesh(text).authority.profiles["a"].as_public_web
+    else:
+        assert _faults(text) == ["handsel.yaml:4:9: authority.profiles.a.lifetime: must be between 2s and 3650d"]
 
 
 @pytest.mark.parametrize(("oid", "what"), [("1.3.6.1.5.5.7.3.9", "OCSP"), ("2.5.29.37.0", "any usage")])

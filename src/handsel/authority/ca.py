@@ -28,7 +28,8 @@ def prepare(
     profile = approval.profile
     # Never more than a tenth of life: else half of it, from where it is renewed, would be over at once.
     not_before = max(now - min(profile.backdate, approval.lifetime / 10), issuer.certificate.not_before)
-    not_after = min(now + approval.lifetime, issuer.not_after)
+    lifetime = min(approval.lifetime, profile.longest(now)) if profile.as_public_web else approval.lifetime
+    not_after = min(now + lifetime, issuer.not_after)
     common_name = approval.names.dns[0] if profile.common_name and approval.names.dns else None
     subject = _subject(common_name)
     builder = (

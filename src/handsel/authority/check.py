@@ -75,8 +75,9 @@ def _check_life(draft: Draft) -> None:
         raise Refused("a leaf must not outlive its issuer")
     if draft.not_after - draft.made < _SHORTEST:
         raise Refused("the issuing CA has ended, or ends within a second: renew it first")
-    if draft.not_after - draft.not_before > draft.profile.lifetime + draft.profile.backdate:
-        raise Refused(f"a leaf of the profile {draft.profile.name!r} lives at most {draft.profile.lifetime}")
+    longest = draft.profile.longest(draft.made)
+    if draft.not_after - draft.not_before > longest + draft.profile.backdate:
+        raise Refused(f"a leaf of the profile {draft.profile.name!r} lives at most {longest}")
 
 
 def _check_key(draft: Draft) -> None:

@@ -45,24 +45,30 @@ class Refusal:
 def decide(names: Names, requester: Requester, rules: Policy) -> Decision:
     """What the rules say of all names together: the first refusal, or the last permission."""
     decision = Decision(False, None, "there is no name to decide about")
+    mine = rules_for(requester, rules)
     for kind, name in names:
-        decision = decide_name(kind, name, requester, rules)
+        decision = decide_name(kind, name, mine, rules)
         if not decision.allowed:
             break
     return decision
 
 
-def decide_name(kind: str, name: str, requester: Requester, rules: Policy) -> Decision:
-    """What the rules say of one name."""
+def rules_for(requester: Requester, rules: Policy) -> tuple[Rule, ...]:
+    """The rules that are for a requester, denials first."""
+    mine = [rule for rule in rules or () if is_for(rule, requester)]
+    return tuple(sorted(mine, key=lambda rule: rule.allows))
+
+
+def decide_name(kind: str, name: str, mine: tuple[Rule, ...], rules: Policy) -> Decision:
+    """What the rules say of one name. `mine` are those for the requester, see `rules_for`."""
     if kind == "uri" and _NOT_NORMAL.search(name.partition("://")[2]):
         return Decision(False, None, f"{name} is not in normal form (RFC 3986, section 6.2.2), so no rule can tell")
     if rules is None:
         return Decision(True, None, "no policy is written, so what was proven is allowed")
-    for rule in rules:
-        if not rule.allows and is_for(rule, requester) and (pattern := touching(rule, kind, name)):
+    for rule in mine:
+        if not rule.allows and (pattern := touching(rule, kind, name)):
             return Decision(False, rule, f"{name} is denied by {rule} ({pattern})")
-    for rule in rules:
-        if rule.allows and is_for(rule, requester) and (pattern := covering(rule, kind, name)):
+        if rule.allows and (pattern := covering(rule, kind, name)):
             return Decision(True, rule, f"{name} is allowed by {rule} ({pattern})")
     return Decision(False, None, f"{name} is allowed by no rule of the policy{_near(kind, name, rules)}")
 
@@ -108,6 +114,7 @@ def refused(
     """
     who = Requester(requester.kind, requester.account, requester.eab, requester.attestor, profile.name)
     limits = tuple(parse(each) for each in requester.limits)
+    mine = rules_for(who, rules)
     found: list[Refusal] = []
     for kind, name in names:
         why = (
@@ -119,7 +126,7 @@ def refused(
         if why is not None:
             found.append(Refusal(kind, name, why))
             continue
-        decision = decide_name(kind, name, who, rules)
+        decision = decide_name(kind, name, mine, rules)
         if not decision.allowed:
             found.append(Refusal(kind, name, decision.why, decision.rule))
     return tuple(found)
@@ -193,7 +200,7 @@ def explain(
     if why is not None:
         return Explanation(name, kind, "no", why)
     if rules is None or (kind == "uri" and _NOT_NORMAL.search(name.partition("://")[2])):
-        decision = decide_name(kind, name, requester, rules)
+        decision = decide_name(kind, name, (), rules)
         return Explanation(name, kind, "yes" if decision.allowed else "no", decision.why)
     heard = [found for rule in rules if (found := _hear(rule, kind, name, requester)) is not None]
     of = {
@@ -209,7 +216,7 @@ def explain(
         return Explanation(name, kind, "yes", f"{name} is allowed by {first.rule} ({first.pattern})", tuple(others))
     if of["allows"] or of["may allow"]:
         return Explanation(name, kind, "depends", f"it depends on who asks for {name}", tuple(others))
-    return Explanation(name, kind, "no", decide_name(kind, name, requester, rules).why, tuple(others))
+    return Explanation(name, kind, "no", decide_name(kind, name, (), rules).why, tuple(others))
 
 
 def _hear(rule: Rule, kind: str, name: str, requester: Requester) -> Heard | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handsel.authority.model import Approval, Domain, Host, Standing
+from handsel.authority.model import Approval, Domain, Host, Requester, Standing
 from handsel.authority.profile import AGENT, SERVER, WORKLOAD
 from handsel.errors import NotAuthorised, Refused
 from handsel.model.authority import Profile
@@ -72,4 +72,5 @@ def _approve(
 ) -> Approval:
     require_kind(request, profile)
     names = Names(uri=(str(identity),), dns=others.dns if others else (), ip=others.ip if others else ())
-    return Approval(names, identity, request.public_key, profile, profile.lifetime, by)
+    requester = Requester(by.partition("/")[0])
+    return Approval(names, identity, request.public_key, profile, profile.lifetime, by, requester)

@@ -194,7 +194,7 @@ def put(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None
 @_dry_run
 @common.output_option
 def ban(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None:
-    """Listen to a host no more. What was issued for it lives until it ends or is revoked.
+    """Listen to a host no more, and revoke every certificate that it has.
 
     \b
     Examples:
@@ -210,7 +210,7 @@ def ban(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None
 @_dry_run
 @common.output_option
 def unban(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None:
-    """Listen to a banned host again.
+    """Listen to a banned host again. What was revoked stays so until it is renewed; joining again is quicker.
 
     \b
     Examples:
@@ -231,3 +231,5 @@ def _set_standing(act: str, agent: str, state: Path, cause: str, dry_run: bool, 
     else:
         verb = "would be" if dry_run else "is"
         click.echo(f"{done['agent']} ({done['host']}) {verb} {done['standing']}, before: {done['before']}")
+        if done["revoked"]:
+            click.echo(f"{len(done['revoked'])} certificates {verb.replace('is', 'are')} revoked")

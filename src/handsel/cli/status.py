@@ -69,6 +69,7 @@ def _print(status: dict[str, Any]) -> None:
             f"authority     root ends {authority['root_not_after'][:10]}, issuing CA ends "
             f"{authority['issuing_not_after'][:10]}, {authority['issued']} certificates issued"
         )
+        click.echo(f"profiles      {authority['profiles']}")
         click.echo(f"hosts         {', '.join(_host(host) for host in server['hosts']) or 'none has joined'}")
     else:
         click.echo("server        away: proxies go on with what they hold")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from handsel.model.name_patterns import Pattern, parse
@@ -24,6 +24,15 @@ USUAL_KEYS = frozenset(KeyType) - {KeyType.MLDSA44, KeyType.MLDSA65, KeyType.MLD
 _STATUS_FROM = timedelta(days=7)
 
 
+_PUBLIC_WEB = (
+    (datetime(2029, 3, 15, tzinfo=UTC), 47),
+    (datetime(2027, 3, 15, tzinfo=UTC), 100),
+    (datetime(2026, 3, 15, tzinfo=UTC), 200),
+    (datetime.min.replace(tzinfo=UTC), 398),
+)
+"""From when on, and how many days (CA/Browser Forum, Baseline Requirements, 6.3.2). Both ends are counted in."""
+
+
 @dataclass(frozen=True)
 class Profile:
     """One kind of certificate.
@@ -36,6 +45,7 @@ class Profile:
     their status is (OCSP and CRL); None: if they live longer than a week.
     `backdate`: how far `not_before` lies in the past, for clocks that run behind. `reuse_keys`: whether the same
     requester may have another certificate for the same names with the key of one that still lives.
+    `as_public_web`: whether it lives at most as long as a public web certificate may, see `longest`.
     """
 
     name: str
@@ -51,6 +61,14 @@ class Profile:
     backdate: timedelta = timedelta(minutes=1)
     description: str = ""
     reuse_keys: bool = True
+    as_public_web: bool = False
+
+    def longest(self, now: datetime) -> timedelta:
+        """How long a certificate that is made now may live, counted from now."""
+        if not self.as_public_web:
+            return self.lifetime
+        limit = next(days for since, days in _PUBLIC_WEB if now >= since)
+        return min(self.lifetime, timedelta(days=limit) - self.backdate - timedelta(seconds=1))
 
     @cached_property
     def patterns(self) -> tuple[Pattern, ...]:

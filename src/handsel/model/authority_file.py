@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cryptography.x509 import ObjectIdentifier
 from pydantic import AfterValidator, Field, field_validator
@@ -111,6 +111,7 @@ def _is_usage(text: str) -> str:
     return text
 
 
+_SHORTEST_LIFE, _LONGEST_LIFE = timedelta(seconds=2), timedelta(days=3650)
 _USAGES = ("server_auth", "client_auth", "code_signing", "email_protection")
 
 
@@ -143,6 +144,10 @@ class ProfileFile(Strict):
     lint: bool = Field(False, description="Whether each certificate is linted, not only the profile.")
     status: bool | None = Field(
         None, description="Whether it says where its status is. If it lives longer than a week, when left out."
+    )
+    validity: Literal["own", "public-web"] = Field(
+        "own",
+        description="`public-web`: at most as long as a public web certificate may live then (200 days and less).",
     )
     reuse_keys: bool = Field(
         True, description="Whether a certificate for the same names may have the key of the one that it follows."
@@ -195,6 +200,9 @@ def read_address(text: str) -> tuple[str, int]:
 
 def authority_faults(content: AuthorityFile) -> Iterator[tuple[Path, str]]:
     """What only the whole part shows, each with its path below `authority`."""
+    for name, profile in content.profiles.items():
+        if not _SHORTEST_LIFE <= profile.lifetime <= _LONGEST_LIFE:
+            yield ("profiles", name, "lifetime"), "must be between 2s and 3650d"
     yield from policy_faults(content.policy, [*content.profiles, "default"], OWN_PROFILES)
 
 
@@ -221,4 +229,5 @@ def _profile(name: str, content: ProfileFile) -> Profile:
         name, content.lifetime, issuer=content.issuer, keys=keys, extended_usages=tuple(content.usages),
         common_name=content.common_name, acme=content.acme, names=tuple(content.names), lint_leaves=content.lint,
         pointers=content.status, description=content.description, reuse_keys=content.reuse_keys,
+        as_public_web=content.validity == "public-web",
     )  # fmt: skip

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, cast
 
 from handsel.pki.names import dns_name
@@ -28,6 +29,8 @@ Kind = Literal["dns", "ip", "uri", "mail"]
 KINDS: tuple[Kind, ...] = ("dns", "ip", "uri", "mail")
 
 _SCHEME_AND_HOST = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_REMEMBERED = 4096
+"""Patterns, and names of one request, are compared many times; taking them apart costs more than comparing."""
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -91,6 +94,7 @@ def _matches(pattern: Pattern, name: str, *, all_of_them: bool) -> bool:
 # DNS names
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _take_apart(pattern: str) -> tuple[str, str]:
     """A pattern of DNS names as (how many labels more: ``, `*` or `**`; the base, empty for any)."""
     text = pattern.lower()
@@ -135,9 +139,12 @@ def _check_ip(text: str) -> None:
         raise ValueError(f"{text!r} is no address and no network: {error}") from None
 
 
+_network: Callable[[str], _Network] = lru_cache(maxsize=_REMEMBERED)(ipaddress.ip_network)
+_address: Callable[[str], _Address] = lru_cache(maxsize=_REMEMBERED)(ipaddress.ip_address)
+
+
 def _in_network(pattern: str, name: str, *, mapped: bool) -> bool:
-    network: _Network = ipaddress.ip_network(pattern)
-    address: _Address = ipaddress.ip_address(name)
+    network, address = _network(pattern), _address(name)
     # A denied IPv4 address is denied as well where it is written as an IPv6 one (RFC 4291, section 2.5.5.2).
     inner = address.ipv4_mapped if mapped and isinstance(address, ipaddress.IPv6Address) else None
     return address in network or (inner is not None and inner in network)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -49,6 +49,8 @@ def _as_list(value: object) -> object:
 
 
 Words = Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
+Attestor = Literal["ticket", "x509pop", "kubernetes", "oidc", "ssh_host", "tpm"]
+Attestors = Annotated[list[Attestor], BeforeValidator(_as_list, json_schema_input_type=Attestor | list[Attestor])]
 
 
 class ForFile(Strict):
@@ -57,7 +59,7 @@ class ForFile(Strict):
     profile: Words = Field([], description="Profiles: one, or a list.")
     account: Words = Field([], description="ACME accounts, by id.")
     eab: Words = Field([], description="Keys of external account binding, by id.")
-    attestor: Words = Field([], description="Attestors by which the requester proved who it is.")
+    attestor: Attestors = Field([], description="Attestors by which the requester proved who it is.")
 
     @model_validator(mode="after")
     def _is_not_empty(self) -> ForFile:

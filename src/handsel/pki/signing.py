@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from handsel.pki import der
 from handsel.pki.keys import KeyType, PrivateKey
@@ -20,6 +24,8 @@ _ALGORITHMS = {
     KeyType.MLDSA87: der.sequence(der.oid("2.16.840.1.101.3.4.3.19")),
 }
 
+_LARGE = 1 << 16
+
 
 def signature_algorithm(key: PrivateKey) -> bytes:
     """The AlgorithmIdentifier of this key's signatures, DER."""
@@ -31,6 +37,9 @@ def sign_der(key: PrivateKey, data: bytes) -> bytes:
     handle, digest = key.handle, key.digest
     if digest is None:  # Ed25519 and ML-DSA have their own
         return handle.sign(data)  # type: ignore[call-arg]  # no key of these kinds takes more
+    algorithm: hashes.HashAlgorithm | Prehashed = digest
+    if len(data) > _LARGE:  # hashed here, other threads go on meanwhile; within `sign` they would wait
+        data, algorithm = hashlib.new(digest.name, data).digest(), Prehashed(digest)
     if isinstance(handle, ec.EllipticCurvePrivateKey):
-        return handle.sign(data, ec.ECDSA(digest))
-    return handle.sign(data, padding.PKCS1v15(), digest)  # type: ignore[call-arg,arg-type]  # RSA is what is left
+        return handle.sign(data, ec.ECDSA(algorithm))
+    return handle.sign(data, padding.PKCS1v15(), algorithm)  # type: ignore[call-arg,arg-type]  # RSA is what is left

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -20,7 +21,8 @@ from handsel.store.adapters.sql import SqlStore
 
 _log = structlog.get_logger("handsel.server")
 _LOOK_SECONDS = 2.0
-_SWEEP_SECONDS = 60.0
+_SWEEP_SECONDS = 30.0
+_STALE_AFTER = timedelta(minutes=10)
 
 
 class Leader:
@@ -75,17 +77,32 @@ class Leader:
             self.leading.clear()
 
 
-async def sweep(store: SqlStore, directory: Directory, leader: Leader) -> None:
-    """For ever, on the leader: settle what servers that died left unfinished, and forget old nonces."""
+async def sweep(store: SqlStore, directory: Directory, leader: Leader, recover: Callable[[], Awaitable[None]]) -> None:
+    """For ever, on the leader: go on with what servers that died left unfinished, and forget old nonces.
+
+    `recover` is what a server does with orders and challenges when it starts again, once intentions are settled.
+    """
     while True:
         await leader.leading.wait()
         try:
+            await settle_stale(store, directory, now())
             if isinstance(store, PostgresStore):
                 await settle_dead(store, directory)
                 await store.commit(shared_nonces.forget(time.time()))
+            await recover()
         except HandselError as error:
             _log.warning("what dead servers left is not settled yet", problem=str(error))
         await asyncio.sleep(_SWEEP_SECONDS)
+
+
+async def settle_stale(store: SqlStore, directory: Directory, moment: datetime) -> None:
+    """Abandon intentions whose second commit failed while the server lived: the disk was full, the database away.
+
+    One that is not stale but slow finds itself abandoned when it would be written down, and is handed out to nobody.
+    """
+    for serial in await directory.unfinished_since(moment - _STALE_AFTER):
+        with contextlib.suppress(Conflict):  # it was settled meanwhile
+            await store.commit(authority.settle([serial], now=moment).writes)
 
 
 async def settle_dead(store: PostgresStore, directory: Directory) -> None:

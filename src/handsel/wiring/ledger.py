@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -19,6 +20,7 @@ from handsel.store import merkle
 from handsel.store.adapters.files import write_file
 from handsel.store.adapters.sql import SqlStore
 
+_log = structlog.get_logger("handsel.server")
 SECONDS_BETWEEN = 60.0
 _KEY = "journal.key"
 
@@ -48,7 +50,10 @@ class LedgerKeeper:
         """Sign again and again, until cancelled."""
         while True:
             await asyncio.sleep(SECONDS_BETWEEN)
-            await self.sign()
+            try:
+                await self.sign()
+            except StateError as error:  # the database is away: the next one covers this time too
+                _log.warning("no checkpoint was made", problem=str(error))
 
     async def sign(self) -> None:
         """A checkpoint of the log as it is now, if it has grown since the last one."""

@@ -35,7 +35,7 @@ def preview(mesh: Mesh, attestor: str, selectors: Selectors) -> dict[str, Any]:
 
 
 def read_selectors(attestor: str, claims: bytes | None, certificate: bytes | None, written: Sequence[str]) -> Selectors:
-    """What is known of a host: from claims (JSON), from a certificate, or written as name=value. Raises `UsageError`."""
+    """What is known of a host: from claims in JSON, a certificate, or written as name=value. Raises `UsageError`."""
     found: dict[str, tuple[str, ...]] = {}
     try:
         if claims is not None:

@@ -145,6 +145,8 @@ class Server:
         self._held.enter_context(hold_lock(self.folder.lock, "server"))
         self.store = self._storage.open(self.folder.root)  # new tables' adapters: see `wiring.storage.APPLIERS`
         self._held.callback(self.store.close)
+        turn = self._storage.turn()
+        self._held.callback(turn.close)
         self.directory = Directory(self.store)
         self.keys = KeyFolder(self.folder.authority)
         issuer, self.made_authority = self.keys.open(
@@ -169,9 +171,11 @@ class Server:
         if not self.store.read_only:
             await self.store.commit(authority.settle(await self.directory.unfinished(), now=_now()).writes)
         await self._open_doors()
+        turn.close()
         self._tasks.append(asyncio.create_task(self._follow_others()))
         if self.store.read_only:
             return
+        await self._acme.recover()
         await self.compile()
         self._tasks.append(asyncio.create_task(self._lead()))
         self._tasks.append(asyncio.create_task(self._keep_own_certificate()))
@@ -325,7 +329,7 @@ class Server:
             lambda: self.mesh.authority.acme, Probes(lambda: self.mesh.authority.acme.validation),
             lambda leaf: self.issuers.chains(leaf), _log_bug,  # noqa: PLW0108  # the issuers of that moment
         )  # fmt: skip
-        health: Routes = {("GET", "/healthz"): _ok, ("GET", "/readyz"): _ok}
+        health: Routes = {("GET", "/healthz"): _ok, ("GET", "/readyz"): self._ready}
         who_asks = by_certificate(self.administrators, self.domain, self.validation.is_revoked)
         api: Routes = {
             **health,
@@ -360,7 +364,7 @@ class Server:
 
         return {
             **admin_mesh.acts(see, self.directory),
-            **admin_registration.acts(self.store, self.directory, self.make_ticket, self.watches.close),
+            **admin_registration.acts(self.store, self.directory, self.make_ticket, self._ban),
             **admin_acme.acts(self.store, self._acme_objects, self.domain),
             **admin_certificates.acts(Search(self.store)),
             **admin_revocation.acts(
@@ -373,6 +377,11 @@ class Server:
             **admin_policy.acts(self.domain, lambda: self.issuers, self.profile_lint.verdicts),
             **admin_people.acts(self.store, self.administrators, self.issuing, self.domain),
         }
+
+    async def _ban(self, agent_id: str) -> None:
+        """An agent is not listened to any more, and what it had is revoked."""
+        self.watches.close(agent_id)
+        await self.validation.read()
 
     # Other servers of the same database
 
@@ -402,7 +411,7 @@ class Server:
 
     async def _lead(self) -> None:
         async with self.leader.asking():
-            await sweep(self.store, self.directory, self.leader)
+            await sweep(self.store, self.directory, self.leader, self._acme.recover)
 
     def _listen(self, host: str, port: int) -> socket.socket:
         try:
@@ -460,6 +469,14 @@ class Server:
         host = await self._agents.host(request)
         since = request.query.get("since", "0")
         return Stream(self.watches.frames(host.agent_id, int(since) if since.isdecimal() else 0))
+
+    async def _ready(self, _request: Request) -> Response:
+        """Whether requests can be served: a server whose database is away should get none."""
+        try:
+            await self.directory.is_empty()
+        except HandselError as error:
+            return Response(503, f"{error.code} {error}\n".encode())
+        return Response(200, b"ok\n")
 
     async def _measure(self) -> Measured:
         return measure(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +20,13 @@ from handsel.authority.adapters import tables as authority_tables
 from handsel.authority.adapters.nonces import MemoryNonces, Nonces
 from handsel.authority.revocation import Revoked
 from handsel.authority.va.lists import CrlMade
-from handsel.errors import StateError, UsageError
+from handsel.errors import StateError, StateInUse, UsageError
 from handsel.link.resume import Publish
 from handsel.mesh.adapters import publications as publication_tables
 from handsel.mesh.adapters import tables as mesh_tables
 from handsel.mesh.adapters.tables import PlacesReported
 from handsel.store.adapters import postgres, schema, sqlite
-from handsel.store.adapters.database import Database
+from handsel.store.adapters.database import AdvisoryLock, Database
 from handsel.store.adapters.files import hold_lock, write_file
 from handsel.store.adapters.postgres import PostgresStore
 from handsel.store.adapters.sql import SqlStore, Topics
@@ -50,6 +52,7 @@ TOPICS: Topics = {Publish: PUBLICATIONS, PlacesReported: PLACES, Revoked: REVOCA
 """What other parts and other servers want to hear of: `store.changes.on(topic, act)`."""
 
 FILE = "handsel.db"
+_TURN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,19 @@ class Storage:
             self.database, APPLIERS, log=_server_id(folder), topics=TOPICS, read_only=self.read_only,
             migrate=self.migrate,
         )  # fmt: skip
+
+    def turn(self) -> contextlib.ExitStack:
+        """One server of a database starts at a time, until this is closed: only the first one may make an authority."""
+        held = contextlib.ExitStack()
+        if self.database is not None and not self.read_only:
+            lock = AdvisoryLock(self.database, "handsel start")
+            until = time.monotonic() + _TURN_SECONDS
+            while not lock.hold():
+                if time.monotonic() > until:
+                    raise StateInUse(f"another server has been starting on {self.database} for {_TURN_SECONDS:g} s")
+                time.sleep(0.1)
+            held.callback(lock.release)
+        return held
 
     def migrate_now(self, folder: Path, *, dry_run: bool) -> Migrated:
         """Bring the database to the newest schema, or say what that would take. Raises `StateError`."""

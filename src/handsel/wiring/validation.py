@@ -174,17 +174,18 @@ class Validation:
         named = ",".join(f"{each.name}#{each.number}" for each in made)
         line = entry("crl", moment, issuer=made[0].issuer, lists=named, entries=str(max(each.entries for each in made)))
         await self._store.commit((*made, line))
-        for each in made:
-            self._show(each)
+        await self._show(made)
 
-    def _show(self, made: CrlMade) -> None:
-        scope = _scope(made.name)
-        if scope is not None and made.base_number == made.number and made.name == scope.name:
-            self.index.held(made.issuer, scope).listed(made.sequence, made.this_update)
+    async def _show(self, made: list[CrlMade]) -> None:
+        new = [each for each in made if self.shelf.put(each)]
+        for each in new:
+            scope = _scope(each.name)
+            if scope is not None and each.name == scope.name:  # a complete one
+                self.index.held(each.issuer, scope).listed(each.sequence, each.this_update)
         try:
-            self.shelf.put(made)
+            await asyncio.to_thread(self.shelf.write, new)
         except (OSError, HandselError) as error:
-            _log.warning("a list is not written as a file", list=made.name, problem=str(error))
+            _log.warning("lists are not written as files", problem=str(error))
 
     async def _build_mesh_crl(self, issuer: Issuer) -> None:
         async with self._building:
@@ -201,8 +202,7 @@ class Validation:
         await self.responders.refresh(self._authority.issuers(), now())
 
     async def _load_lists(self) -> None:
-        for each in await self.tables.lists():
-            self._show(each)
+        await self._show(await self.tables.lists())
 
     async def _try(self, act: Callable[[], Awaitable[object]]) -> None:
         try:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from handsel.agent import join
 from handsel.authority.attest import stories
 from handsel.authority.model import Standing, TicketBounds
+from handsel.authority.revocation import Reason
 from handsel.door.asgi import Request
 from handsel.errors import NotAuthorised, ProtocolError, Refused, TicketRefused
 from handsel.link import ticket as tickets
@@ -173,6 +175,27 @@ async def test_a_banned_host_is_not_listened_to_and_a_replay_does_not_soften_tha
     assert (await doors.directory.host(first.agent_id)).standing is Standing.BANNED
 
 
+async def test_a_ban_revokes_what_the_host_has_and_nothing_else(doors):
+    """Revoked means cut off: its own certificate and those of its services, in the commit of the ban."""
+    first = (await doors.join(await doors.ticket("web"))).answer
+    for call, body in _calls():
+        await doors.call(call, body, first.chain[0])
+    agent, moment = f"agent/{first.agent_id}", datetime.now(UTC)
+    living = await doors.registry.living(agent, moment)
+    assert len(living) == 3
+    assert await doors.registry.living(agent, moment + timedelta(days=2)) == []
+    assert await doors.registry.living("agent/another", moment) == []
+
+    host = await doors.directory.host(first.agent_id)
+    for standing, revoked in ((Standing.QUARANTINED, 0), (Standing.BANNED, 3)):
+        told = stories.set_standing(host, standing, "why", now=moment, by="local", living=living)
+        await doors.store.commit(told.writes)
+        assert len(await doors.registry.living(agent, moment)) == 3 - revoked
+    assert (await doors.kinds()).count("revoked") == 3
+    record = await doors.directory.record(first.chain[0].serial)
+    assert record.reason is Reason.PRIVILEGE_WITHDRAWN
+
+
 def _calls() -> list[tuple[str, bytes]]:
     """What an agent asks for, with fresh keys."""
     renew = RenewRequest(csr.build(PrivateKey.generate(), None)).encode()
@@ -209,7 +232,7 @@ async def test_an_agent_that_knows_no_challenge_is_told_so(doors):
     """A host of the version before sends neither challenge nor signature."""
     await doors.ticket("web")
     old = JoinRequest(TICKET_ID, csr.build(PrivateKey.generate(), None), b"\0" * 32, "h")
-    with pytest.raises(Refused, match="challenge"):
+    with pytest.raises(Refused, match="too old to join here"):
         await doors.call("join", old.encode())
 
 

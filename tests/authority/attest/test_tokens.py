@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -220,8 +221,24 @@ async def test_an_issuer_is_asked_for_its_keys_and_not_too_often(issuer, living_
         assert len(await trust.of(wanted, fresh)) == 2
         assert len(issuer.asked) == 4
         now[0] += 301
-        await trust.of(wanted, token)
+        await asyncio.gather(*(trust.of(wanted, token) for _ in range(20)))
         assert len(issuer.asked) == 6
+
+
+async def test_an_issuer_that_does_not_answer_is_not_asked_by_every_stranger(issuer, living_authority, tmp_path):
+    now = [1000.0]
+    trust = TrustSources(lambda: now[0])
+    async with _Door(issuer, living_authority, tmp_path) as door:
+        name = issuer.name
+        wanted = rule("oidc", issuer=name, audience=AUDIENCE, ca=door.ca)
+        issuer.name = "https://somebody.else"
+        for _ in range(20):
+            with pytest.raises(Refused, match="cannot be had"):
+                await trust.of(wanted)
+        assert len(issuer.asked) == 1
+        issuer.name = name
+        now[0] += 11
+        assert await trust.of(wanted)
 
 
 async def test_an_issuer_whose_door_is_not_checked_by_the_ca_is_not_believed(issuer, living_authority, tmp_path):

@@ -87,7 +87,7 @@ def machine(tmp_path, short_folder, monkeypatch) -> Iterator[Machine]:
         process.wait()
 
 
-def _attestation_key(machine: Machine, kind: str, name: str = "ak") -> bytes:
+def attestation_key(machine: Machine, kind: str, name: str = "ak") -> bytes:
     algorithm = {"ecc": ("ecc", "ecdsa"), "rsa": ("rsa", "rsassa")}[kind]
     machine.tool("tpm2_createek", "-Q", "-c", f"{name}.ek", "-G", "rsa", "-u", f"{name}.ek.pub")
     machine.tool(
@@ -101,7 +101,7 @@ def _attestation_key(machine: Machine, kind: str, name: str = "ak") -> bytes:
 @pytest.mark.parametrize("kind", ["ecc", "rsa"])
 async def test_a_machine_joins_by_a_quote_over_the_challenge(machine, doors_with, kind):
     """Section 3: TPM evidence must be testable with a software TPM."""
-    public_pem = _attestation_key(machine, kind)
+    public_pem = attestation_key(machine, kind)
     chain = machine.certify("rack-7", public_pem)
     doors = doors_with(
         rule("tpm", roots=in_file(machine.folder, "root.pem", machine.root.pem),
@@ -123,7 +123,7 @@ async def test_a_machine_joins_by_a_quote_over_the_challenge(machine, doors_with
 
 
 async def test_a_key_in_software_below_the_same_ca_cannot_say_what_a_tpm_says(machine, doors_with):
-    public_pem = _attestation_key(machine, "ecc")
+    public_pem = attestation_key(machine, "ecc")
     doors = doors_with(rule("tpm", roots=in_file(machine.folder, "root.pem", machine.root.pem)))
     context = str(machine.folder / "ak.ctx")
     plain = machine.certify("rack-7", public_pem, ExtendedKeyUsageOID.CLIENT_AUTH)
@@ -133,7 +133,7 @@ async def test_a_key_in_software_below_the_same_ca_cannot_say_what_a_tpm_says(ma
 
 
 def test_a_tpm_that_gives_no_quote_is_a_mistake_with_a_line(machine):
-    chain = machine.certify("rack-7", _attestation_key(machine, "ecc"))
+    chain = machine.certify("rack-7", attestation_key(machine, "ecc"))
     from tests.link.test_ticket import TRANSCRIPT
 
     with pytest.raises(UsageError, match="the TPM gave no quote"):

@@ -72,8 +72,8 @@ def read_identifier(wish: Any, validation: Validation) -> Identifier:
                 return Identifier("dns", name)
             case "ip":
                 address = ipaddress.ip_address(value)
-                if str(address) != value:
-                    raise ValueError(f"the address is written {address}")  # RFC 8738, section 3
+                if str(address) != value or "%" in value:
+                    raise ValueError(f"the address is written {str(address).partition('%')[0]}")  # RFC 8738, section 3
                 return Identifier("ip", value)
             case other:
                 raise Problem("unsupportedIdentifier", f"identifiers are dns or ip, not {other[:32]!r}")
@@ -124,8 +124,8 @@ def make_order(
             found = make_authorization(account, identifier, now=now)
             writes.append(Saved(found))
         authorizations.append(found.authorization_id)
-    if not_after is not None and not now < not_after <= now + profile.lifetime:
-        raise malformed(f"notAfter lies within {profile.lifetime} from now, for the profile {profile.name!r}")
+    if not_after is not None and not now < not_after <= now + profile.longest(now):
+        raise malformed(f"notAfter lies within {profile.longest(now)} from now, for the profile {profile.name!r}")
     order = Order(
         random_id(), account.account_id, identifiers, tuple(authorizations), profile.name, now, now + ORDER_LIFETIME,
         not_after=not_after, replaces=replaces,

@@ -190,6 +190,8 @@ class JoinDoor:
         _log.error("ticket replayed: its host is in quarantine", ticket=ticket_id, agent=first, cause=outcome.answer)
 
     def _spend(self, challenge: str) -> Writes:
+        if not challenge:
+            raise Refused("the host sent no challenge: its handsel is too old to join here", next_step="update it")
         try:
             return self._challenges.spend(challenge)
         except Problem as error:

@@ -123,13 +123,30 @@ class Registry:
         rows = await self._read(_ENDED, {"identity": identity})
         return datetime.fromtimestamp(rows[0][0], UTC) if rows and rows[0][0] is not None else None
 
+    async def living(self, requested_by: str, now: datetime) -> list[tuple[str, str]]:
+        """Serial number and issuer of each certificate of a requester that has neither ended nor been revoked."""
+        found = await self._read(_LIVING, {"requested_by": requested_by, "now": now.timestamp()})
+        return [(row.serial, row.issuer) for row in found]
+
 
 _FORGET = sa.delete(spent_evidence).where(spent_evidence.c.until < sa.bindparam("now"))
 _STANDING = sa.select(standings.c.standing).where(standings.c.agent_id == sa.bindparam("agent_id"))
 _BOUNDS = sa.select(ticket_bounds).where(ticket_bounds.c.ticket_id == sa.bindparam("ticket_id"))
 _USED = sa.select(ticket_uses.c.agent_id).where(ticket_uses.c.ticket_id == sa.bindparam("ticket_id"))
 _RECOVERY_KEY = sa.select(recovery_keys.c.public_key).where(recovery_keys.c.agent_id == sa.bindparam("agent_id"))
-_certificates = sa.table("certificates", sa.column("identity"), sa.column("state"), sa.column("not_after", sa.Float))
+_certificates = sa.table(
+    "certificates", sa.column("serial"), sa.column("issuer"), sa.column("identity"), sa.column("state"),
+    sa.column("requested_by"), sa.column("not_after", sa.Float),
+)  # fmt: skip
+_revocations = sa.table("revocations", sa.column("serial"))
 _ENDED = sa.select(sa.func.max(_certificates.c.not_after)).where(
     _certificates.c.identity == sa.bindparam("identity"), _certificates.c.state == "issued"
 )
+_LIVING = (
+    sa.select(_certificates.c.serial, _certificates.c.issuer)
+    .join_from(_certificates, _revocations, _revocations.c.serial == _certificates.c.serial, isouter=True)
+    .where(
+        _certificates.c.requested_by == sa.bindparam("requested_by"), _certificates.c.state == "issued",
+        _certificates.c.not_after > sa.bindparam("now"), _revocations.c.serial.is_(None),
+    )
+)  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -30,16 +30,21 @@ class CrlShelf:
     folder: Path
     by_name: dict[tuple[str, str], CrlMade] = field(default_factory=dict)
 
-    def put(self, made: CrlMade) -> None:
-        """Show a list that is durable. One that is older than what is shown is not shown. Raises `OSError`."""
+    def put(self, made: CrlMade) -> bool:
+        """Show a list that is durable, unless a newer one is shown."""
         shown = self.by_name.get((made.issuer, made.name))
         if shown is not None and shown.number >= made.number:
-            return
+            return False
         self.by_name[made.issuer, made.name] = made
-        place = self.folder / made.issuer
+        return True
+
+    def write(self, lists: Iterable[CrlMade]) -> None:
+        """The files of lists. Raises `OSError`, or `StateError`."""
         make_folder(self.folder)
-        make_folder(place)
-        write_file(place / f"{made.name}.crl", made.der)
+        for made in lists:
+            place = self.folder / made.issuer
+            make_folder(place)
+            write_file(place / f"{made.name}.crl", made.der)
 
 
 class CrlDoor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 import ssl
 import time
 from collections.abc import Callable
@@ -11,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import structlog
 
 from handsel.authority.attest import tokens
 from handsel.authority.attest.registration import ATTESTORS
 from handsel.errors import Refused
 from handsel.model.authority import Registration
 
+_log = structlog.get_logger("handsel.server")
 _LARGEST = 256 << 10
 _TIMEOUT = httpx2.Timeout(5.0)
 _FRESH_SECONDS = 300.0
@@ -26,8 +30,13 @@ _AGAIN_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class _Kept:
+    """What an issuer showed at a moment; no keys when it could not be asked."""
+
     keys: tokens.Keys
     at: float
+
+    def has(self, wanted: str | None) -> bool:
+        return bool(self.keys) and (wanted is None or any(key.kid == wanted for key in self.keys))
 
 
 class TrustSources:
@@ -36,6 +45,7 @@ class TrustSources:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._kept: dict[tuple[str, str, str], _Kept] = {}
+        self._asking = asyncio.Lock()
 
     async def of(self, rule: Registration, token: str = "") -> Any:
         """The CAs or keys of a rule. Raises `Refused` when they cannot be had."""
@@ -45,19 +55,22 @@ class TrustSources:
             if rule.keys and "://" not in rule.keys:
                 return tokens.read_trust(_read(rule.keys))
         except (OSError, ValueError) as error:
-            raise Refused(f"{rule.roots or rule.keys} cannot be used: {error}") from error
+            # Where our files lie is no business of whoever knocks.
+            _log.error("a rule of registration cannot be used", rule=rule.name, problem=str(error))
+            raise Refused("what the rule believes cannot be read: the server's log says why") from error
         return await self._fetched(rule, tokens.names_key(token))
 
     async def _fetched(self, rule: Registration, wanted: str | None) -> tokens.Keys:
         place = (rule.issuer, rule.keys, rule.ca)
-        kept, now = self._kept.get(place), self._clock()
-        if kept is not None and now - kept.at < _FRESH_SECONDS:
-            known = wanted is None or any(key.kid == wanted for key in kept.keys)
-            if known or now - kept.at < _AGAIN_SECONDS:
-                return kept.keys
-        keys = await _fetch_keys(rule)
-        self._kept[place] = _Kept(keys, now)
-        return keys
+        async with self._asking:  # of many who come at once, one asks
+            kept = self._kept.get(place)
+            age = self._clock() - kept.at if kept is not None else math.inf
+            if kept is None or age >= (_FRESH_SECONDS if kept.has(wanted) else _AGAIN_SECONDS):
+                kept = _Kept(await _fetch_keys(rule), self._clock())
+                self._kept[place] = kept
+        if not kept.keys:
+            raise Refused(f"the keys of {rule.issuer} cannot be had: the server's log says why")
+        return kept.keys
 
 
 def _read(path: str) -> bytes:
@@ -69,12 +82,14 @@ def _read(path: str) -> bytes:
 
 
 async def _fetch_keys(rule: Registration) -> tokens.Keys:
+    """The keys of a rule's issuer; none when they cannot be had, which is logged."""
     try:
         async with httpx2.AsyncClient(verify=_context(rule.ca), timeout=_TIMEOUT, trust_env=False) as client:
             address = rule.keys or await _discover(client, rule.issuer)
             return tokens.read_trust(await _get(client, address))
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-        raise Refused(f"the keys of {rule.issuer} cannot be had: {str(error)[:200] or type(error).__name__}") from error
+        _log.error("the keys of an issuer cannot be had", rule=rule.name, problem=str(error) or type(error).__name__)
+        return ()
 
 
 async def _discover(client: httpx2.AsyncClient, issuer: str) -> str:

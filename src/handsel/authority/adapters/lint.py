@@ -111,16 +111,20 @@ class ProfileLint:
         self._file = file
         self._linter = linter
         self.verdicts: dict[str, Verdict] = {}
+        self._known = 0
 
     @property
     def summary(self) -> str:
         """What can be said of all profiles together, for a status."""
         if not self._linter.version:
             return "structurally checked only: pkilint is not installed (handsel[lint])"
-        return f"{len(self.verdicts)} clean by {self._linter.version}"
+        wrong = sum(bool(each.errors) for each in self.verdicts.values())
+        errors = f", {wrong} with errors" if wrong else ""
+        return f"{len(self.verdicts) - wrong} of {self._known} clean by {self._linter.version}{errors}"
 
     async def load(self, profiles: Iterable[Profile], issuers: Issuers, domain: Domain, *, now: datetime) -> None:
         """Look at profiles that were loaded or changed. Raises `ProfileRefused` for the first one with an error."""
+        self._known = len(domain.profiles.by_name)
         known = read_verdicts(self._file)
         fresh: dict[str, Verdict] = {}
         for profile in profiles:

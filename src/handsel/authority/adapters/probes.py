@@ -10,6 +10,7 @@ from handsel.acme.problems import Identifier, Problem
 from handsel.model.authority import Validation
 
 _SECONDS = 10
+_LARGEST_ANSWER = 1 << 16
 
 
 class Probes:
@@ -31,7 +32,9 @@ class Probes:
         try:
             target = f"/.well-known/acme-challenge/{token}"
             writer.write(f"GET {target} HTTP/1.1\r\nHost: {identifier.value}\r\nConnection: close\r\n\r\n".encode())
-            answer = await reader.read(65536)
+            answer = b""
+            while len(answer) < _LARGEST_ANSWER and (part := await reader.read(65536)):
+                answer += part
         finally:
             writer.close()
         if not answer.rstrip().endswith(expected.encode()):

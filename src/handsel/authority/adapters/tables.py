@@ -51,6 +51,10 @@ certificates = sa.Table(
     sa.Column("log", sa.Text, nullable=False),  # the server that intended it, by its log in the journal
     sa.Column("der", sa.LargeBinary),
 )
+_IS_UNFINISHED = certificates.c.state == sa.literal_column("'intended'")  # as text, or the index would not be used
+sa.Index(
+    "certificates_unfinished", certificates.c.log, sqlite_where=_IS_UNFINISHED, postgresql_where=_IS_UNFINISHED
+)  # few are, and they are asked for again and again
 certificate_names = sa.Table(
     "certificate_names",
     metadata,
@@ -189,21 +193,26 @@ class Directory:
         return None
 
     async def host(self, agent_id: str) -> Host | None:
-        found = await self._hosts(_HOSTS.where(_hosts.c.agent_id == agent_id))
+        found = await self._hosts(_HOST, {"agent_id": agent_id})
         return found[0] if found else None
 
     async def hosts(self) -> list[Host]:
         """Every host that has joined, in the order of joining."""
-        return await self._hosts(_HOSTS.order_by(_hosts.c.joined))
+        return await self._hosts(_HOSTS.order_by(_hosts.c.joined), {})
 
     async def unfinished(self, log: str | None = None) -> list[str]:
         """Serials that a server (this one, when none is named) intended and never settled."""
         rows = await self._read(_UNFINISHED, {"log": log or self._log})
         return [row.serial for row in rows]
 
+    async def unfinished_since(self, moment: datetime) -> list[str]:
+        """Serials of any server that were intended before a time, as their validity tells it, and never settled."""
+        rows = await self._read(_UNFINISHED_SINCE, {"moment": moment.timestamp()})
+        return [row.serial for row in rows]
+
     async def unfinished_logs(self) -> list[str]:
         """The servers that have unsettled intentions, by their logs."""
-        found = sa.select(certificates.c.log).where(certificates.c.state == "intended").distinct()
+        found = sa.select(certificates.c.log).where(_IS_UNFINISHED).distinct()
         return [row.log for row in await self._read(found)]
 
     async def is_empty(self) -> bool:
@@ -249,8 +258,8 @@ class Directory:
         rows = await self._read(sa.select(certificates.c.requested_by).where(certificates.c.serial == serial))
         return rows[0].requested_by if rows else None
 
-    async def _hosts(self, statement: sa.Executable) -> list[Host]:
-        return [_host(row) for row in await self._read(statement)]
+    async def _hosts(self, statement: sa.Executable, parameters: dict[str, str]) -> list[Host]:
+        return [_host(row) for row in await self._read(statement, parameters)]
 
 
 def _host(row: sa.Row[Any]) -> Host:
@@ -271,6 +280,7 @@ def _record(row: sa.Row[Any]) -> Record:
 _HOSTS = sa.select(_hosts, standings.c.standing, standings.c.cause).join_from(
     _hosts, standings, standings.c.agent_id == _hosts.c.agent_id, isouter=True
 )
+_HOST = _HOSTS.where(_hosts.c.agent_id == sa.bindparam("agent_id"))
 _RECORD = (
     sa.select(
         certificates.c.der, certificates.c.issuer, certificates.c.profile, certificates.c.requested_by,
@@ -279,8 +289,9 @@ _RECORD = (
     .join_from(certificates, revocations, isouter=True)
     .where(certificates.c.serial == sa.bindparam("serial"), certificates.c.state == "issued")
 )  # fmt: skip
-_UNFINISHED = sa.select(certificates.c.serial).where(
-    certificates.c.log == sa.bindparam("log"), certificates.c.state == "intended"
+_UNFINISHED = sa.select(certificates.c.serial).where(certificates.c.log == sa.bindparam("log"), _IS_UNFINISHED)
+_UNFINISHED_SINCE = sa.select(certificates.c.serial).where(
+    certificates.c.not_before < sa.bindparam("moment"), _IS_UNFINISHED
 )
 _COMPROMISED = (Reason.KEY_COMPROMISE, Reason.CA_COMPROMISE, Reason.AA_COMPROMISE)
 _KEY_USERS = (

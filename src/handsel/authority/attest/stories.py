@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from handsel.authority import directory, ra, service
+from handsel.authority import directory, ra, revocation, service
 from handsel.authority.model import Domain, Host, Issuers, Standing
+from handsel.authority.revocation import Reason
 from handsel.authority.service import Intent, Serial, random_serial
 from handsel.errors import Refused
 from handsel.link.transcript import Transcript
@@ -23,13 +25,22 @@ def replayed(ticket_id: str, first: str, *, host_name: str, client: str, now: da
     return Outcome((standing, line), cause)
 
 
-def set_standing(host: Host, standing: Standing, cause: str, *, now: datetime, by: str) -> Outcome[Host]:
-    """Somebody lifts a quarantine, bans a host, or takes that back. Raises `Refused` when there is nothing to lift."""
+def set_standing(
+    host: Host, standing: Standing, cause: str, *, now: datetime, by: str, living: Sequence[tuple[str, str]] = ()
+) -> Outcome[Host]:
+    """Somebody lifts a quarantine, bans a host, or takes that back. Raises `Refused` when there is nothing to change.
+
+    `living`: serial number and issuer of each certificate that the host has; a ban revokes them.
+    """
     if host.standing is standing:
         raise Refused(f"the agent {host.agent_id} is {standing} already")
     kind = {Standing.GOOD: "host lifted", Standing.QUARANTINED: "host quarantined", Standing.BANNED: "host banned"}
     line = entry(kind[standing], now, agent=host.agent_id, before=host.standing, cause=cause, by=by)
-    return Outcome((directory.StandingSet(host.agent_id, standing, cause, now), line), host)
+    writes: list[object] = [directory.StandingSet(host.agent_id, standing, cause, now), line]
+    if standing is Standing.BANNED:
+        for serial, issuer in living:
+            writes += revocation.revoke(serial, issuer, Reason.PRIVILEGE_WITHDRAWN, by=by, now=now).writes
+    return Outcome(tuple(writes), host)
 
 
 def recover(

@@ -1,4 +1,8 @@
-"""A certificate of another CA, and a signature by its key: proof of possession."""
+"""A certificate of another CA, and a signature by its key: proof of possession.
+
+Name constraints of CAs hold for alternative names, not for common names: where CAs below the root are limited by them,
+guards are written over `dns`. Revocation by the other CA is not looked at.
+"""
 
 from __future__ import annotations
 

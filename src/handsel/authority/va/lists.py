@@ -19,6 +19,8 @@ from handsel.pki.revocation import ListHead, make_list
 MESH = "mesh"
 """What the list of revoked identities is called, which goes to the agents only."""
 
+_LARGE = 1000
+
 
 @dataclass(frozen=True)
 class CrlMade:
@@ -52,23 +54,22 @@ class Plan:
     scope: Scope
     delta: bool
     sequence: int
-    entries: bytes = field(repr=False)
-    count: int = 0
+    entries: list[bytes] = field(repr=False)
 
     @property
     def is_large(self) -> bool:
         """Whether hashing it takes longer than handing it to a thread."""
-        return len(self.entries) > 1 << 16
+        return len(self.entries) > _LARGE
 
     def sign(self) -> CrlMade:
         """Use the key."""
         head = self.head
-        der = make_list(head, [self.entries], self.issuer.certificate, self.issuer.key)
+        der = make_list(head, self.entries, self.issuer.certificate, self.issuer.key)
         base = head.number if head.base_number is None else head.base_number
         name = list_name(self.scope, delta=self.delta)
         return CrlMade(
-            self.issuer.name, name, head.number, base, self.sequence, self.count, head.this_update, head.next_update,
-            der,
+            self.issuer.name, name, head.number, base, self.sequence, len(self.entries), head.this_update,
+            head.next_update, der,
         )  # fmt: skip
 
 
@@ -106,13 +107,11 @@ def plan(
             number, now, _end(issuer, now, settings.lifetime), scope_url=scope_url,
             delta_url=places.crl(issuer.name, scope, delta=True),
         )  # fmt: skip
-        found.append(
-            Plan(head, issuer, scope, delta=False, sequence=sequence, entries=held.complete(), count=len(held))
-        )
+        found.append(Plan(head, issuer, scope, delta=False, sequence=sequence, entries=held.complete()))
     base = number if both or newest.complete is None else newest.complete.number
     head = ListHead(number, now, _end(issuer, now, settings.delta_lifetime), base_number=base, scope_url=scope_url)
-    changed, count = (b"", 0) if both else held.changed()
-    found.append(Plan(head, issuer, scope, delta=True, sequence=sequence, entries=changed, count=count))
+    changed = [] if both else held.changed()
+    found.append(Plan(head, issuer, scope, delta=True, sequence=sequence, entries=changed))
     return found
 
 

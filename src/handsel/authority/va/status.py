@@ -48,19 +48,19 @@ class Held:
         else:
             self._recent.append(revocation)
 
-    def complete(self) -> bytes:
-        """All entries, one after the other, for a complete list.
+    def complete(self) -> list[bytes]:
+        """All entries, for a complete list.
 
         A certificate that has ended stays until it was on one list made after its end (RFC 5280, section 3.3).
         """
         while self._ends and self.listed_at is not None and self._ends[0][0] < self.listed_at:
             _, serial = heapq.heappop(self._ends)
             self._entries.pop(serial, None)
-        return b"".join(self._entries.values())
+        return list(self._entries.values())
 
-    def changed(self) -> tuple[bytes, int]:
-        """The entries that came since the newest complete list, for a delta, and how many they are."""
-        return b"".join(self._entries[each.serial] for each in self._recent), len(self._recent)
+    def changed(self) -> list[bytes]:
+        """The entries that came since the newest complete list, for a delta."""
+        return [self._entries[each.serial] for each in self._recent]
 
     def listed(self, until: int, at: datetime) -> None:
         """A complete list was published, with everything up to this sequence."""

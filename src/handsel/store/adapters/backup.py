@@ -173,7 +173,13 @@ def _unpack(content: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
         for member in archive:
             parts = Path(member.name).parts
-            if not member.isfile() or ".." in parts or Path(member.name).is_absolute() or len(files) >= _MOST_KEY_FILES:
+            if (
+                not member.isreg()
+                or member.issparse()
+                or ".." in parts
+                or Path(member.name).is_absolute()
+                or len(files) >= _MOST_KEY_FILES
+            ):
                 raise ValueError("the keys in it are malformed")
             file = archive.extractfile(member)
             files[member.name] = file.read() if file else b""
@@ -205,8 +211,11 @@ def _add(archive: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> 
 def _member(archive: tarfile.TarFile, name: str) -> tuple[tarfile.TarInfo, IO[bytes]]:
     """The next member, which must be a plain file with this name."""
     member = archive.next()
-    file = archive.extractfile(member) if member and member.isreg() and member.name == name else None
-    if member is None or file is None:
+    # A sparse file may be far larger than the archive that it comes from.
+    if member is None or member.name != name or not member.isreg() or member.issparse():
+        raise ValueError(f"it has no {name}")
+    file = archive.extractfile(member)
+    if file is None:
         raise ValueError(f"it has no {name}")
     return member, file
 

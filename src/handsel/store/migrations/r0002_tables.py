@@ -171,6 +171,13 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("key_pin", sa.Text(), server_default=sa.text("''"), nullable=False))
         batch_op.add_column(sa.Column("fingerprint", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("log", sa.Text(), server_default=sa.text("''"), nullable=False))
+        batch_op.create_index(
+            "certificates_unfinished",
+            ["log"],
+            unique=False,
+            sqlite_where=sa.text("state = 'intended'"),
+            postgresql_where=sa.text("state = 'intended'"),
+        )
         batch_op.create_index(batch_op.f("ix_certificates_fingerprint"), ["fingerprint"], unique=False)
         batch_op.create_index(batch_op.f("ix_certificates_key_pin"), ["key_pin"], unique=False)
         batch_op.create_index(batch_op.f("ix_certificates_not_after"), ["not_after"], unique=False)

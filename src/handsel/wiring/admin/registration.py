@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Protocol
 
+from handsel.authority.adapters.attest_tables import Registry
 from handsel.authority.adapters.issuing import now
 from handsel.authority.adapters.tables import Directory
 from handsel.authority.administration import Role
 from handsel.authority.attest import stories
 from handsel.authority.model import ALL_SERVICES, Standing, TicketBounds
 from handsel.errors import UsageError
-from handsel.store.outcome import Store
+from handsel.store.adapters.sql import SqlStore
 from handsel.wiring.admin.acts import Act, Acts, Asked
 from handsel.wiring.server_status import describe_host
 
@@ -30,8 +31,11 @@ class MakeTicket(Protocol):
     ) -> str: ...
 
 
-def acts(store: Store, directory: Directory, make_ticket: MakeTicket, on_ban: Callable[[str], None]) -> Acts:
+def acts(
+    store: SqlStore, directory: Directory, make_ticket: MakeTicket, on_ban: Callable[[str], Awaitable[None]]
+) -> Acts:
     """What may be asked about joining. `on_ban` is told the agent that is listened to no more."""
+    registry = Registry(store)
 
     async def hosts(_asked: Asked) -> Any:
         return [describe_host(host) for host in await directory.hosts()]
@@ -54,12 +58,17 @@ def acts(store: Store, directory: Directory, make_ticket: MakeTicket, on_ban: Ca
         if (verb, host.standing) in (("lift", Standing.BANNED), ("unban", Standing.QUARANTINED)):
             raise UsageError(f"the agent {agent_id} is {host.standing}: {host.cause}")
         cause = str(asked.wish.get("cause", ""))[:500] or f"{verb}, by {asked.by}"
-        outcome = stories.set_standing(host, _STANDINGS[verb], cause, now=now(), by=asked.by)
+        wanted, moment = _STANDINGS[verb], now()
+        living = await registry.living(f"agent/{agent_id}", moment) if wanted is Standing.BANNED else []
+        outcome = stories.set_standing(host, wanted, cause, now=moment, by=asked.by, living=living)
         if not asked.wish.get("dry_run"):
             await store.commit(outcome.writes)
-            if _STANDINGS[verb] is Standing.BANNED:
-                on_ban(agent_id)
-        return {"agent": agent_id, "host": host.name, "before": host.standing, "standing": _STANDINGS[verb]}
+            if wanted is Standing.BANNED:
+                await on_ban(agent_id)
+        return {
+            "agent": agent_id, "host": host.name, "before": host.standing, "standing": wanted,
+            "revoked": [serial for serial, _ in living],
+        }  # fmt: skip
 
     return {
         ("GET", "/v1/hosts"): Act(Role.VIEWER, hosts),

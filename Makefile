@@ -45,7 +45,7 @@ golden: setup
 docs: setup
 	$(BIN)/python docs/generate.py
 
-# What the newest migration must add to an older database, from the tables declared in code.
+# What the newest migration must add to an older database, from the tables declared in code. After every new table.
 migration: setup
 	$(BIN)/python tools/migration.py
 

@@ -112,7 +112,10 @@ async def _open(pipe: Connection) -> None:
     server = DoorServer(Door(routes, on_bug=lambda error: print(repr(error))), listening, None)
     await server.start()
     ids = [ocsp.cert_id(issuer.certificate, REVOKED - 10 + n) for n in range(SERIALS)]
-    bodies = {KEPT: [ocsp.request([each]) for each in ids], SIGNED: [ocsp.request([each], b"nonce" * 6) for each in ids]}
+    bodies = {
+        KEPT: [ocsp.request([each]) for each in ids],
+        SIGNED: [ocsp.request([each], b"nonce" * 6) for each in ids],
+    }
     pipe.send((listening.getsockname()[1], bodies))
     await asyncio.to_thread(pipe.recv)
     await server.stop()

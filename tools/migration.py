@@ -30,7 +30,7 @@ from alembic import op
 def upgrade() -> None:
     '''
 PATH = Path(r0002.__file__).with_name("r0002_tables.py")
-_EMPTY = {sa.Text: "''", sa.LargeBinary: "''", sa.Boolean: "false", sa.Integer: "0", sa.Float: "0"}
+_EMPTY = {sa.String: "''", sa.LargeBinary: "''", sa.Boolean: "false", sa.Integer: "0", sa.Float: "0"}
 
 
 def generate() -> str:

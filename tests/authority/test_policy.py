@@ -251,7 +251,7 @@ def test_the_meshs_own_certificates_are_decided_by_the_mesh_and_still_by_the_con
     )  # fmt: skip
     assert service.intend([server], domain, authority.issuers, NOW)
     narrow = Issuers.only(constrained(authority, permitted={"ip": ["10.0.0.0/8"]}))
-    with pytest.raises(Refused, match="the name constraints of test.internal root"):
+    with pytest.raises(Refused, match=r"the name constraints of test\.internal root"):
         service.intend([server], domain, narrow, NOW)
 
 

@@ -59,6 +59,7 @@ async def test_what_was_given_before_a_backup_is_in_it_and_its_keys_go_on_signin
             assert run(*target, str(folder / "b")).returncode == 2  # a state is there now
             store = SqliteStore(folder / "r" / "server" / "handsel.db", APPLIERS)
             await books.check(store, before)
+            assert '"kind":"restored"' in (await store.journal_lines())[-1][1]
             store.close()
             again = start(folder, "r", port)
             client = Client([f"https://127.0.0.1:{port}"], anchors, responder)

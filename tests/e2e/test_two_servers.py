@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from handsel.agent.layout import Layout
 from handsel.errors import Conflict
@@ -24,7 +25,7 @@ from handsel.store.journal import entry
 from handsel.wiring.storage import APPLIERS
 from tests.e2e import books
 from tests.e2e.acme_load import Client, Load, Refused, Responder
-from tests.e2e.mesh_process import Handsel, free_port, run, short_folder, wait_for
+from tests.e2e.mesh_process import Handsel, environment, free_port, run, short_folder, wait_for
 from tests.e2e.test_killed import CONFIG, start, trust
 from tests.postgres import empty_database, new_database, running
 from tests.support import NOW
@@ -368,3 +369,38 @@ async def test_a_challenge_that_a_dead_server_looked_at_is_looked_at_by_the_othe
         client.nonces.clear()
         assert (await client._until(where, "ready"))["status"] == "ready"
         await client.close()
+
+
+async def test_what_is_revoked_at_one_server_the_other_says_is_revoked_within_a_second(empty):
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    async with two_servers(empty) as two:
+        status = free_port()
+        two.servers["b"].stop()
+        two.start("b", "--status-port", f"{status}")
+        wait_for(lambda: two.servers["b"].output().count("server https://") == 2)
+        client = two.client("a")
+        await client.register()
+        given = await client.certificate()
+        await client.close()
+        (two.folder / "leaf.pem").write_bytes(given.public_bytes(Encoding.PEM))
+        issuing = (two.folder / "a" / "server" / "authority" / "issuing.crt").read_bytes()
+        (two.folder / "issuer.pem").write_bytes(issuing)
+        (two.folder / "roots.pem").write_text(run("ca", "bundle", "--state", str(two.folder / "a")).stdout)
+
+        async def says() -> str:
+            asking = await asyncio.create_subprocess_exec(
+                "openssl", "ocsp", "-sha256", "-issuer", "issuer.pem", "-cert", "leaf.pem", "-CAfile", "roots.pem",
+                "-url", f"http://127.0.0.1:{status}/ocsp/issuing", cwd=two.folder, env=environment(),
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+            output, _ = await asking.communicate()
+            return output.decode()
+
+        assert "leaf.pem: good" in await says()
+        serial = f"{given.serial_number:x}"
+        revoked = await asyncio.to_thread(run, "cert", "revoke", serial, "--state", str(two.folder / "a"))
+        assert revoked.returncode == 0, revoked.stderr
+        async with asyncio.timeout(1):
+            while "leaf.pem: revoked" not in (said := await says()):
+                assert "leaf.pem: good" in said

@@ -214,6 +214,8 @@ def test_the_lists_of_a_leafs_own_shard_decide_about_it(running):
     said = readers.run("certtool", "--verify-crl", "--load-ca-certificate", "issuer.pem", "--infile", "full.pem")
     assert "Verified" in said
     assert (running.state / "server/crl/issuing/full.crl").read_bytes() == fetch(full)
+    with DIRECT.open(urllib.request.Request(full, method="HEAD"), timeout=10) as head:
+        assert (int(head.headers["content-length"]), head.read()) == (len(fetch(full)), b"")
 
 
 def test_a_delta_speaks_of_what_came_after_its_base():

@@ -25,7 +25,7 @@ EXTERNAL = "external: {{bank: {{host: bank.example, {}}}}}"
         ("telemetry: {requests: true}", "telemetry: {zzz: true}", "known here: requests"),
         ("services: {}", "gateways: {}", "gateways: not supported yet"),
         ("services: {web: {}}", "services: {web: {expose: {}}}", "not supported yet"),
-        ("authority: {}", "authority: {keys: {}}", "not supported yet"),
+        ("authority: {}", "authority: {keys: softhsm}", "a URI that starts with pkcs11:"),
         ("services: {}", "[]", "starts with keys"),
         ("services: {}", "services: {}\n---\nservices: {}", "one document"),
         ("services: {}", "", "starts with keys"),

@@ -115,7 +115,9 @@ def _openssl_allows(root: Certificate, issuing: Certificate, leaf: Certificate) 
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         # Any other reason would be a mistake of this test.
-        assert any(each in done.stderr for each in ("subtree violation", "invalid name syntax", "name constraint")), done
+        assert any(each in done.stderr for each in ("subtree violation", "invalid name syntax", "name constraint")), (
+            done
+        )
     return done.returncode == 0
 
 

@@ -45,8 +45,8 @@ def built(head: ListHead, entries, issuer, key) -> x509.CertificateRevocationLis
     ).add_extension(x509.CRLNumber(head.number), critical=False)
     if head.base_number is not None:
         builder = builder.add_extension(x509.DeltaCRLIndicator(head.base_number), critical=True)
-    if head.scope_url is not None:
-        where = [x509.UniformResourceIdentifier(head.scope_url)]
+    if head.scope_urls:
+        where = [x509.UniformResourceIdentifier(each) for each in head.scope_urls]
         point = x509.IssuingDistributionPoint(where, None, False, False, None, False, False)
         builder = builder.add_extension(point, critical=True)
     if head.delta_url is not None:
@@ -59,7 +59,7 @@ def built(head: ListHead, entries, issuer, key) -> x509.CertificateRevocationLis
     entries=st.lists(revoked, max_size=5, unique_by=lambda each: each[0]),
     head=st.builds(
         ListHead, st.integers(0, 1 << 64), moments, st.just(datetime(2091, 1, 1, tzinfo=UTC)),
-        st.none() | st.integers(0, 1 << 64), st.none() | st.just(URL), st.none() | st.just(URL),
+        st.none() | st.integers(0, 1 << 64), st.sampled_from([(), (URL,), (URL, f"{URL}x")]), st.none() | st.just(URL),
     ),
 )  # fmt: skip
 def test_every_list_is_what_the_builder_would_make_byte_for_byte(entries, head):
@@ -99,7 +99,7 @@ def test_other_programs_read_it_and_believe_its_signature(tmp_path, tool):
     if not shutil.which(tool):
         pytest.skip(f"needs {tool}")
     issuer, key = issuer_of(KeyType.P256)
-    head = ListHead(5, NOW, NOW + timedelta(days=1), scope_url=URL, delta_url=URL)
+    head = ListHead(5, NOW, NOW + timedelta(days=1), scope_urls=(URL,), delta_url=URL)
     (tmp_path / "list.crl").write_bytes(make_list(head, [entry(0x4711, NOW, 1)], issuer, key))
     (tmp_path / "ca.pem").write_bytes(to_pem((issuer,)))
     command = {

@@ -162,6 +162,23 @@ async def test_a_connection_that_breaks_at_the_commit_is_an_error_and_the_chain_
     assert first_broken(lines) is None
 
 
+async def test_a_server_that_lost_its_log_to_another_writes_nothing_until_it_has_it_again(two, database, monkeypatch):
+    monkeypatch.setattr(postgres_store, "_LOCK_SECONDS", 0.2)
+    await two[0].commit((Word("a"), entry("word", NOW)))
+    other = AdvisoryLock(database, "handsel log one")
+    _break_connection(two[0])
+    while not other.hold():
+        await asyncio.sleep(0.01)
+    for _ in range(3):
+        with pytest.raises(StateInUse):
+            await two[0].commit((Word("b"), entry("word", NOW)))
+    assert await all_words(two[1]) == {"a"}
+    other.release()
+    await two[0].commit((Word("b"), entry("word", NOW)))
+    assert await all_words(two[1]) == {"a", "b"}
+    assert first_broken(await two[0].journal_lines()) is None
+
+
 async def test_two_servers_that_lock_the_same_rows_crosswise_both_get_through(two):
     await two[0].commit((Word("a"), Word("b")))
     await asyncio.gather(

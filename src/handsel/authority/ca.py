@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from handsel.authority.hierarchy import CaPlan
 from handsel.authority.model import Approval, CheckedDraft, Draft, Issuer, Leaf
 from handsel.authority.status_places import StatusPlaces
 from handsel.model.authority import Profile
 from handsel.pki.certificate import Certificate
-from handsel.pki.keys import PrivateKey
+from handsel.pki.keys import PrivateKey, PublicKey
 from handsel.pki.names import TrustDomain
 
 ROOT_LIFETIME = timedelta(days=3650)
@@ -66,27 +67,75 @@ def sign(checked: CheckedDraft) -> Leaf:
 def make_root(trust_domain: TrustDomain, key: PrivateKey, *, serial: int, now: datetime) -> Certificate:
     """A self-signed root for a trust domain."""
     name = _ca_name(f"{trust_domain} root")
-    builder = _ca_builder(trust_domain, name, name, key, serial, now, now + ROOT_LIFETIME, path_length=1)
+    public_key = key.handle.public_key()
+    builder = _ca_builder(trust_domain, name, name, public_key, serial, now, now + ROOT_LIFETIME, path_length=1)
     return Certificate.of(builder.sign(key.handle, key.digest))
 
 
 def make_issuing(
-    trust_domain: TrustDomain, key: PrivateKey, root: Certificate, root_key: PrivateKey, *, serial: int, now: datetime
+    trust_domain: TrustDomain,
+    key: PrivateKey,
+    root: Certificate,
+    root_key: PrivateKey,
+    *,
+    serial: int,
+    now: datetime,
+    plan: CaPlan | None = None,
 ) -> Certificate:
-    """An issuing CA under `root`, which signs leaves only."""
-    not_after = min(now + ISSUING_LIFETIME, root.not_after)
-    name = _ca_name(f"{trust_domain} issuing CA")
-    builder = _ca_builder(trust_domain, name, root.parsed.subject, key, serial, now, not_after, path_length=0)
+    """An issuing CA under `root`, which signs leaves only. `plan` says what it is; the mesh's own when left out."""
+    return sign_issuing(
+        trust_domain, key.handle.public_key(), root, root_key, serial=serial, now=now, plan=plan or CaPlan()
+    )
+
+
+def sign_issuing(
+    trust_domain: TrustDomain,
+    public_key: PublicKey,
+    root: Certificate,
+    root_key: PrivateKey,
+    *,
+    serial: int,
+    now: datetime,
+    plan: CaPlan,
+) -> Certificate:
+    """The same, when only the public half of its key is at hand."""
+    not_after = min(now + (plan.lifetime or ISSUING_LIFETIME), root.not_after)
+    name = _ca_name(plan.title(trust_domain))
+    builder = _ca_builder(trust_domain, name, root.parsed.subject, public_key, serial, now, not_after, path_length=0)
+    constraints = plan.constraints()
+    if constraints is not None:
+        builder = builder.add_extension(constraints, critical=True)
     return Certificate.of(
         builder.add_extension(_authority_key_identifier(root), critical=False).sign(root_key.handle, root_key.digest)
     )
+
+
+def link(certificate: Certificate, signer: Certificate, signer_key: PrivateKey, *, serial: int) -> Certificate:
+    """The same root, signed by another one: who trusts only the other one believes it too (RFC 4210, section 4.4).
+
+    It lives as long as both do.
+    """
+    parsed = certificate.parsed
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(parsed.subject)
+        .issuer_name(signer.parsed.subject)
+        .public_key(parsed.public_key())
+        .serial_number(serial)
+        .not_valid_before(max(certificate.not_before, signer.not_before))
+        .not_valid_after(min(certificate.not_after, signer.not_after))
+    )
+    for extension in parsed.extensions:
+        builder = builder.add_extension(extension.value, critical=extension.critical)
+    builder = builder.add_extension(_authority_key_identifier(signer), critical=False)
+    return Certificate.of(builder.sign(signer_key.handle, signer_key.digest))
 
 
 def _ca_builder(
     trust_domain: TrustDomain,
     subject: x509.Name,
     issuer: x509.Name,
-    key: PrivateKey,
+    public_key: PublicKey,
     serial: int,
     now: datetime,
     not_after: datetime,
@@ -97,7 +146,7 @@ def _ca_builder(
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.handle.public_key())
+        .public_key(public_key)
         .serial_number(serial)
         .not_valid_before(now - timedelta(minutes=1))
         .not_valid_after(not_after)
@@ -107,7 +156,7 @@ def _ca_builder(
         )
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(_key_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.handle.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
 
 

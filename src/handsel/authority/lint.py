@@ -116,6 +116,11 @@ class Specimen:
     fault: str | None
 
 
+_STATUS = StatusPlaces("http://status.example.com")
+"""Where a specimen's status would be. The real place is a setting, or this host, whose name may have one label only:
+the linter takes that for no URL."""
+
+
 def specimens(profile: Profile, issuer: Issuer, domain: Domain, *, now: datetime) -> list[Specimen]:
     """One for every kind of name with the first kind of key, and one with all names for every other kind."""
     stand_in = replace(issuer, key=PrivateKey.generate(issuer.key.kind))
@@ -128,7 +133,8 @@ def specimens(profile: Profile, issuer: Issuer, domain: Domain, *, now: datetime
     moment = max(now, issuer.certificate.not_before)
     return [
         _specimen(
-            Approval(names, of, specimen_key(kind), profile, profile.lifetime, "lint"), stand_in, domain.status, moment
+            Approval(names, of, specimen_key(kind), profile, profile.lifetime, "lint"), stand_in,
+            _STATUS if domain.status else None, moment,
         )
         for names, of, kind in asked
     ]  # fmt: skip

@@ -46,10 +46,14 @@ class Issuer:
 
 @dataclass(frozen=True)
 class Issuers:
-    """The CAs that sign now, by name, and every root that is to be trusted."""
+    """The CAs that sign now, by name, and every root that is to be trusted.
+
+    `known`: the chains of every CA that ever signed here, by its key id, for leaves that are older than a rotation.
+    """
 
     by_name: Mapping[str, Issuer]
     roots: tuple[Certificate, ...]
+    known: Mapping[bytes, tuple[tuple[Certificate, ...], ...]] = field(default_factory=dict)
 
     @classmethod
     def only(cls, issuer: Issuer) -> Issuers:
@@ -64,7 +68,7 @@ class Issuers:
         for issuer in self.by_name.values():
             if issuer.certificate.key_id == leaf.authority_key_id:
                 return (issuer.chain, *issuer.alternates)
-        return ()
+        return self.known.get(leaf.authority_key_id or b"", ())
 
     @property
     def mesh(self) -> Issuer:

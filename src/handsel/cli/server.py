@@ -34,11 +34,15 @@ from handsel.errors import UsageError
     help="OCSP and CRLs over plain HTTP, at the host of --listen; 0 takes a free port.",
 )  # fmt: skip
 @common.database_options
+@click.option(
+    "--key-password-file", type=click.Path(path_type=Path), default=None, envvar="HANDSEL_KEY_PASSWORD_FILE",
+    help="The file with the password of the CA's encrypted keys.",
+)  # fmt: skip
 @click.option("--migrate", is_flag=True, help="Bring an older PostgreSQL database to this version's schema first.")
 @click.option("--read-only", is_flag=True, help="A standby: answer what can be read, write nothing, make no tables.")
 def command(
     config: Path | None, state: Path | None, listen: str, metrics_port: int, status_port: int, database: str | None,
-    database_password_file: Path | None, *, migrate: bool, read_only: bool,
+    database_password_file: Path | None, key_password_file: Path | None, *, migrate: bool, read_only: bool,
 ) -> None:  # fmt: skip
     """Run the server alone: the authority, and the configuration compiled from the mesh file.
 
@@ -65,11 +69,12 @@ def command(
         runtime = settings.runtime_folder(folder)
         server = Server(
             mesh, folder, runtime, host=host, port=port, metrics_port=metrics_port, status_port=status_port,
-            storage=storage,
+            storage=storage, key_password_file=key_password_file,
         )  # fmt: skip
         try:
             await server.start()
-            click.echo(f"server {server.url}, trust domain {mesh.trust_domain}", err=True)
+            where = f"server {server.url}, trust domain {mesh.trust_domain}, status {server.status_places.url}"
+            click.echo(where, err=True)
             await stopping.wait()
         finally:
             await server.stop()

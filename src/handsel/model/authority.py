@@ -85,7 +85,8 @@ class Validation:
     """How the authority looks whether an ACME client controls a name.
 
     `resolver`: `system`, or the address and port of a DNS server. `allow_private_addresses`: whether names may lead to
-    private addresses, loopback among them, and may have one label. `caa`: whether CAA records are asked for (RFC 8659).
+    private addresses, loopback among them, and may have one label. `caa`: whether CAA records are asked for (RFC 8659);
+    `caa_names`: the names that stand for this authority in them.
     """
 
     http_port: int = 80
@@ -93,6 +94,7 @@ class Validation:
     resolver: str = "system"
     allow_private_addresses: bool = True
     caa: bool = False
+    caa_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,42 @@ class Registration:
 
 
 @dataclass(frozen=True)
+class NameSet:
+    """Names that a CA may or may not sign for, with all below them: DNS names, networks, hosts of URIs, mailboxes."""
+
+    dns: tuple[str, ...] = ()
+    ip: tuple[str, ...] = ()
+    uri: tuple[str, ...] = ()
+    mail: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.dns or self.ip or self.uri or self.mail)
+
+
+EVERY_NAME = NameSet()
+"""Nothing is said about names."""
+
+
+@dataclass(frozen=True)
+class IssuingCa:
+    """One issuing CA: the kind of its key, how long it lives, and which names it may sign for (nothing said: any)."""
+
+    name: str
+    key: KeyType = KeyType.P256
+    lifetime: timedelta = timedelta(days=365)
+    permitted: NameSet = EVERY_NAME
+    excluded: NameSet = EVERY_NAME
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Where the CA's keys are: in a token by its pkcs11 URI, else in files, encrypted if there is a password's file."""
+
+    token: str = ""
+    password_file: str = ""
+
+
+@dataclass(frozen=True)
 class Authority:
     """All of it. `profiles` are the written ones; the built-in ones come with the authority.
 
@@ -171,3 +209,6 @@ class Authority:
     status_url: str = ""
     """Where readers find OCSP and CRLs; empty: where the server listens for them."""
     crl: CrlSettings = CrlSettings()
+    keys: Keys = Keys()
+    issuing: Mapping[str, IssuingCa] = field(default_factory=dict)
+    """The issuing CAs that were written; the mesh's own is there without being written."""

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 
 from cryptography.x509 import ObjectIdentifier
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from handsel.documents.yaml import Path
 from handsel.model.authority import (
@@ -19,16 +19,20 @@ from handsel.model.authority import (
     Acme,
     Authority,
     CrlSettings,
+    IssuingCa,
+    Keys,
     Limits,
+    NameSet,
     Profile,
     Validation,
 )
 from handsel.model.durations import Duration
-from handsel.model.faults import NAME, Port, Strict
+from handsel.model.faults import NAME, FilePath, Port, Strict
 from handsel.model.name_patterns import parse
 from handsel.model.policy_file import RuleFile, policy_faults, read_policy
 from handsel.model.registration_file import RegistrationFile, read_registration
 from handsel.pki.keys import KeyType
+from handsel.pki.names import dns_name
 
 
 class ValidationFile(Strict):
@@ -41,6 +45,7 @@ class ValidationFile(Strict):
         True, description="Whether names may lead to private addresses and loopback, and have one label."
     )
     caa: bool = Field(False, description="Whether CAA records are asked for.")
+    caa_names: list[str] = Field([], description="The names that stand for this authority in CAA records.")
 
     @field_validator("resolver")
     @classmethod
@@ -111,6 +116,35 @@ def _is_usage(text: str) -> str:
     return text
 
 
+def _is_dns(text: str) -> str:
+    return dns_name(text)
+
+
+def _is_network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ValueError(f"{text[:60]!r} is no network, such as 10.0.0.0/8") from None
+
+
+def _is_token(text: str) -> str:
+    if not text.startswith("pkcs11:"):
+        raise ValueError("a token is named by a URI that starts with pkcs11:")
+    return text
+
+
+def _keys(said: object) -> object:
+    """A URI alone stands for a token."""
+    return {"token": said} if isinstance(said, str) else said
+
+
+def _is_ca_name(name: str) -> str:
+    if not NAME.fullmatch(name) or name.startswith("root"):
+        raise ValueError("a CA's name has lower-case letters, digits and dashes, at most 63, and does not begin as root")
+    return name
+
+
+_SHORTEST_CA_LIFE = timedelta(minutes=1)
 _SHORTEST_LIFE, _LONGEST_LIFE = timedelta(seconds=2), timedelta(days=3650)
 _USAGES = ("server_auth", "client_auth", "code_signing", "email_protection")
 
@@ -155,10 +189,46 @@ class ProfileFile(Strict):
     description: str = Field("", description="What clients are told about it.")
 
 
+class NamesFile(Strict):
+    """Names, with all below them (RFC 5280, section 4.2.1.10)."""
+
+    dns: list[Annotated[str, AfterValidator(_is_dns)]] = Field([], max_length=100, description="DNS names.")
+    ip: list[Annotated[str, AfterValidator(_is_network)]] = Field([], max_length=100, description="Networks, as CIDR.")
+    uri: list[Annotated[str, AfterValidator(_is_dns)]] = Field([], max_length=100, description="Hosts of URIs.")
+    mail: list[Annotated[str, AfterValidator(_is_dns)]] = Field([], max_length=100, description="Hosts of mailboxes.")
+
+
+class IssuingFile(Strict):
+    """One issuing CA."""
+
+    key: Literal["p256", "p384", "rsa2048", "rsa3072", "rsa4096", "ed25519", "mldsa65"] = Field(
+        "p256", description="The kind of its key."
+    )
+    lifetime: Duration = Field(
+        timedelta(days=365), description="How long it lives.", json_schema_extra={"default": "365d"}
+    )
+    permitted: NamesFile = Field(NamesFile(), description="The only names that it may sign for. Any when left out.")
+    excluded: NamesFile = Field(NamesFile(), description="Names that it must not sign for.")
+
+
+class KeysFile(Strict):
+    """Where the CA's keys are."""
+
+    password_file: FilePath | None = Field(None, description="A file with the password that encrypts the key files.")
+    token: Annotated[str, AfterValidator(_is_token)] | None = Field(
+        None, description="A token that holds the keys, as a pkcs11: URI (RFC 7512)."
+    )
+
+
 class AuthorityFile(Strict):
     """The authority."""
 
-    NOT_YET = ("keys",)
+    keys: Annotated[KeysFile, BeforeValidator(_keys)] = Field(
+        KeysFile(), description="Where the CA's keys are: a pkcs11: URI, or keys and values.",
+    )
+    issuing: dict[Annotated[str, AfterValidator(_is_ca_name)], IssuingFile] = Field(
+        {}, max_length=32, description="Issuing CAs, by name. `issuing` is the one that every authority has."
+    )
 
     acme: AcmeFile = Field(AcmeFile(), description="The ACME door.")
     profiles: dict[Annotated[str, AfterValidator(_is_free)], ProfileFile] = Field(
@@ -203,6 +273,14 @@ def authority_faults(content: AuthorityFile) -> Iterator[tuple[Path, str]]:
     for name, profile in content.profiles.items():
         if not _SHORTEST_LIFE <= profile.lifetime <= _LONGEST_LIFE:
             yield ("profiles", name, "lifetime"), "must be between 2s and 3650d"
+        if profile.issuer != MESH_ISSUER and profile.issuer not in content.issuing:
+            known = ", ".join([MESH_ISSUER, *(each for each in content.issuing if each != MESH_ISSUER)])
+            yield ("profiles", name, "issuer"), f"there is no issuing CA {profile.issuer[:63]!r}; known: {known}"
+    for name, issuing in content.issuing.items():
+        if not _SHORTEST_CA_LIFE <= issuing.lifetime <= _LONGEST_LIFE:
+            yield ("issuing", name, "lifetime"), "must be between 1m and 3650d"
+    if content.keys.token and content.keys.password_file:
+        yield ("keys",), "a token has no password's file: its URI names the file of the PIN"
     yield from policy_faults(content.policy, [*content.profiles, "default"], OWN_PROFILES)
 
 
@@ -211,7 +289,7 @@ def read_authority(
 ) -> Authority:
     """The authority that a valid file describes. `where` gives the place of a path below `authority`."""
     acme = content.acme
-    validation = Validation(**acme.validation.model_dump())
+    validation = Validation(**acme.validation.model_dump() | {"caa_names": tuple(acme.validation.caa_names)})
     return Authority(
         Acme(acme.external_account_required, validation, acme.terms_of_service, Limits(**acme.limits.model_dump())),
         {name: _profile(name, each) for name, each in content.profiles.items()},
@@ -220,7 +298,18 @@ def read_authority(
         recovery_grace=content.recovery_grace,
         status_url=content.status_url or "",
         crl=CrlSettings(content.crl.lifetime, content.crl.delta_lifetime, content.crl.shards),
+        keys=Keys(content.keys.token or "", absolute(content.keys.password_file) if content.keys.password_file else ""),
+        issuing={name: _issuing(name, each) for name, each in content.issuing.items()},
     )
+
+
+def _issuing(name: str, content: IssuingFile) -> IssuingCa:
+    permitted, excluded = (_names(each) for each in (content.permitted, content.excluded))
+    return IssuingCa(name, KeyType(content.key), content.lifetime, permitted, excluded)
+
+
+def _names(content: NamesFile) -> NameSet:
+    return NameSet(tuple(content.dns), tuple(content.ip), tuple(content.uri), tuple(content.mail))
 
 
 def _profile(name: str, content: ProfileFile) -> Profile:

@@ -65,10 +65,11 @@ _OTHER_KINDS: Mapping[type, KeyType] = {
 class PrivateKey:
     """A private key. It prints as stars; `pem()` gives a `Secret`.
 
-    `handle` may also be a key that lies in a hardware module and only signs.
+    `handle` may also be a key that lies in a hardware module and only signs; then the key is `remote`.
     """
 
     handle: CertificateIssuerPrivateKeyTypes
+    remote: bool = False
 
     @classmethod
     def generate(cls, kind: KeyType = KeyType.P256) -> PrivateKey:
@@ -97,6 +98,11 @@ class PrivateKey:
     @property
     def kind(self) -> KeyType:
         return kind_of(self.handle.public_key())
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether a signature costs less than handing it to a thread: never when it is asked of a module."""
+        return self.kind.is_quick and not self.remote
 
     @property
     def digest(self) -> hashes.SHA256 | hashes.SHA384 | None:

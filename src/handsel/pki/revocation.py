@@ -29,7 +29,7 @@ class ListHead:
     """What a list says besides its entries.
 
     `number`: grows with each list of the same scope. `base_number`: it is a delta, of what changed since that list.
-    `scope_url`: it covers only the certificates that name this URL as their distribution point. `delta_url`: where
+    `scope_urls`: it covers only the certificates that name one of these as their distribution point. `delta_url`: where
     the delta to this list is.
     """
 
@@ -37,7 +37,7 @@ class ListHead:
     this_update: datetime
     next_update: datetime
     base_number: int | None = None
-    scope_url: str | None = None
+    scope_urls: tuple[str, ...] = ()
     delta_url: str | None = None
 
 
@@ -76,14 +76,29 @@ def _extensions(head: ListHead, issuer: Certificate) -> Iterable[tuple[x509.Exte
     yield x509.CRLNumber(head.number), False
     if head.base_number is not None:
         yield x509.DeltaCRLIndicator(head.base_number), True
-    if head.scope_url is not None:
+    if head.scope_urls:
         yield x509.IssuingDistributionPoint(
-            full_name=[x509.UniformResourceIdentifier(head.scope_url)], relative_name=None,
+            full_name=[x509.UniformResourceIdentifier(each) for each in head.scope_urls], relative_name=None,
             only_contains_user_certs=False, only_contains_ca_certs=False, only_some_reasons=None, indirect_crl=False,
             only_contains_attribute_certs=False,
         ), True  # fmt: skip
     if head.delta_url is not None:
         yield x509.FreshestCRL([point(head.delta_url)]), False
+
+
+def scope_urls(crl: bytes) -> tuple[str, ...]:
+    """The URLs of a list's scope; none when it covers everything."""
+    try:
+        extension = x509.load_der_x509_crl(crl).extensions.get_extension_for_class(x509.IssuingDistributionPoint)
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(str(each.value) for each in extension.value.full_name or ())
+
+
+def signer_key_id(crl: bytes) -> bytes | None:
+    """The key identifier of the CA that signed a list."""
+    extensions = x509.load_der_x509_crl(crl).extensions
+    return extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
 
 
 def point(url: str) -> x509.DistributionPoint:

@@ -1,4 +1,4 @@
-"""The journal: one hash chain of everything that was issued, so that a line that is changed or missing is seen."""
+"""The journal: one hash chain a server of all that happened, so that a line that is changed or missing is seen."""
 
 from __future__ import annotations
 

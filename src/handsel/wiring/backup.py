@@ -14,6 +14,7 @@ from handsel.store.adapters import backup
 from handsel.store.adapters.backup import Manifest
 from handsel.store.adapters.files import hold_lock, make_folder
 from handsel.store.adapters.sqlite import SqliteStore, found_revision, migrate
+from handsel.wiring.admin.acts import LOCAL
 from handsel.wiring.storage import APPLIERS, FILE
 
 
@@ -52,7 +53,7 @@ def restore(source: Path, state: Path, password_file: Path | None, *, dry_run: b
         make_folder(server)
     with tempfile.TemporaryDirectory(prefix=".restore.", dir=None if dry_run else server) as folder:
         manifest, database, keys = backup.load(source, Path(folder), password=password)
-        lines = _check(database) if database else 0
+        lines = _check(database, manifest) if database else 0
         if not dry_run:
             with hold_lock(server / "lock", "restore"):
                 backup.put_keys(keys, server / "authority")
@@ -61,15 +62,18 @@ def restore(source: Path, state: Path, password_file: Path | None, *, dry_run: b
     return Restored(manifest.made, lines, len(keys))
 
 
-def _check(database: Path) -> int:
-    """The number of journal lines of a database whose journal is whole. It is migrated, so that it can be read."""
+def _check(database: Path, manifest: Manifest) -> int:
+    """The number of journal lines of a database whose journal is whole; a line is added that says where it came from.
+
+    It is migrated, so that it can be read.
+    """
     if found_revision(database) is None:
         raise StateError("the database in the backup is empty")
     migrate(database)
-    return asyncio.run(_check_journal(database))
+    return asyncio.run(_check_journal(database, manifest))
 
 
-async def _check_journal(database: Path) -> int:
+async def _check_journal(database: Path, manifest: Manifest) -> int:
     store = SqliteStore(database, APPLIERS)
     try:
         total = 0
@@ -79,6 +83,9 @@ async def _check_journal(database: Path) -> int:
             if broken is not None:
                 raise StateError(f"the journal in the backup is broken at line {broken} of {log}")
             total += len(lines)
+        # Who holds a newer checkpoint of this log sees that what followed is gone: here is why.
+        line = journal.entry("restored", datetime.now(UTC), backup=manifest.made, sha256=manifest.sha256, by=LOCAL)
+        await store.commit((line,))
         return total
     finally:
         store.close()

@@ -2,13 +2,235 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from handsel.authority import hierarchy
 from handsel.authority.adapters.signers import read_roots
-from handsel.pki.certificate import to_pem
+from handsel.authority.adapters.signers.custody import read_password
+from handsel.authority.adapters.signers.files import FileKeys
+from handsel.authority.adapters.signers.folder import NEXT_ROOT, ROOT, KeyFolder
+from handsel.authority.hierarchy import CaPlan, Nearness, nearness
+from handsel.errors import Refused, StateError, UsageError
+from handsel.model.authority import Authority
+from handsel.pki import csr
+from handsel.pki.certificate import Certificate, parse_pem, to_pem
+from handsel.pki.constraints import NameConstraints, constraints_of
+from handsel.pki.keys import KeyType, kind_of
+from handsel.pki.names import TrustDomain
+from handsel.store.adapters.files import hold_lock, make_folder, write_file
+from handsel.wiring.authority_keys import key_folder
 from handsel.wiring.server import ServerFolder
+
+
+@dataclass(frozen=True)
+class Place:
+    """An authority as the command line names it: state folder, trust domain, settings, the password's file if given."""
+
+    state: Path
+    trust_domain: TrustDomain
+    settings: Authority
+    password_file: Path | None
+
+    @property
+    def server(self) -> ServerFolder:
+        return ServerFolder(self.state / "server")
+
+    def open(self) -> KeyFolder:
+        """Its folder. Raises `StateError`, `UsageError`."""
+        return key_folder(self.server.authority, self.settings, self.password_file)
+
+    @property
+    def plans(self) -> tuple[CaPlan, ...]:
+        return hierarchy.plans(self.settings.issuing)
 
 
 def read_bundle(state: Path) -> bytes:
     """The roots to trust, as PEM. Raises `StateError`."""
     return to_pem(read_roots(ServerFolder(state / "server").authority))
+
+
+def init(
+    place: Place, root_kind: KeyType, *, offline: Path | None = None, offline_password: Path | None = None
+) -> list[str]:
+    """Make an authority before its server starts for the first time; the names of what was made.
+
+    With `offline` the root's keys go there, encrypted with `offline_password`, and leave the server.
+    Raises `UsageError` when there is one already, `StateError` when something cannot be written.
+    """
+    keys = place.open()
+    if keys.has(ROOT):
+        raise UsageError(f"there is an authority in {keys.folder} already", next_step="handsel ca show")
+    for folder in (place.server.root, keys.folder):
+        make_folder(folder)
+    with hold_lock(place.server.lock, "init"):
+        made = keys.make(place.trust_domain, place.plans, now=_now(), root_kind=root_kind)
+        if offline is not None:
+            if offline_password is None:
+                raise UsageError("the root's keys leave only encrypted: name a --offline-password-file")
+            _take_offline(keys, offline, offline_password)
+    return made
+
+
+def _take_offline(keys: KeyFolder, target: Path, password_file: Path) -> None:
+    """The root's keys are written to `target`, read back from there, and only then destroyed here."""
+    if not isinstance(keys.keys, FileKeys):
+        raise UsageError(f"the root's key stays where it is: {keys.keys.custody}")
+    password = read_password(password_file)
+    away = KeyFolder(target, FileKeys(target, password))
+    if away.has(ROOT):
+        raise UsageError(f"there is a root in {target} already")
+    make_folder(target)
+    away.put(ROOT, keys.roots()[0])
+    for name in (ROOT, NEXT_ROOT):
+        key = keys.keys.load(name)
+        FileKeys(target, password).put(name, key)
+        if FileKeys(target, password).load(name).public_der() != key.public_der():
+            raise StateError(f"the key {name!r} in {target} is not the one that was written")
+    for name in (ROOT, NEXT_ROOT):
+        keys.keys.remove(name)
+
+
+def encrypt(place: Place, password_file: Path) -> list[str]:
+    """Encrypt the key files, or encrypt them anew; the names of the keys. Raises `StateError`, `UsageError`."""
+    keys = place.open()
+    if not isinstance(keys.keys, FileKeys):
+        raise UsageError(f"nothing to encrypt: the keys are in {keys.keys.custody}")
+    with hold_lock(place.server.lock, "encryption of keys"):
+        return keys.keys.encrypt(read_password(password_file))
+
+
+def request(place: Place, name: str, out: Path) -> None:
+    """Write a request (PEM) for a CA's certificate, by a new key that stays here. Raises `StateError`, `UsageError`."""
+    keys = place.open()
+    plan = _plan(place, name)
+    with hold_lock(place.server.lock, "request"):
+        key = keys.keys.make(keys.following(name), plan.kind)
+    keep(out, x509.load_der_x509_csr(csr.build(key, None)).public_bytes(Encoding.PEM))
+
+
+def keep(out: Path, content: bytes) -> None:
+    """Write a file that a person named. Raises `UsageError`."""
+    try:
+        write_file(out, content)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror}") from error
+
+
+def install(place: Place, name: str, pem: bytes) -> Certificate:
+    """Take up the certificate that answers a `request`. Raises `Refused` for one that is not what it should be."""
+    keys = place.open()
+    _plan(place, name)
+    certificate = read_one(pem)
+    stored = keys.following(name)
+    with hold_lock(place.server.lock, "installation"):
+        if not keys.keys.exists(stored) or keys.keys.load(stored).public_der() != certificate.public_key_der:
+            raise Refused(
+                f"the certificate is not for the key that waits for one as {stored!r}",
+                next_step=f"handsel ca request {name} makes a key and its request",
+            )
+        _check_installed(certificate, keys.roots()[0])
+        keys.put(stored, certificate)
+    return certificate
+
+
+def _check_installed(certificate: Certificate, root: Certificate) -> None:
+    try:
+        certificate.parsed.verify_directly_issued_by(root.parsed)
+    except (ValueError, TypeError, InvalidSignature):
+        raise Refused("the certificate is not signed by this authority's root") from None
+    if not certificate.is_ca:
+        raise Refused("the certificate is no CA's")
+    if certificate.key_id is None or certificate.authority_key_id != root.key_id:
+        raise Refused("the certificate does not say its own key's and its root's identifier")
+    if certificate.not_after <= _now():
+        raise Refused("the certificate has ended")
+
+
+def read_one(pem: bytes) -> Certificate:
+    """The one certificate of a PEM file. Raises `UsageError`."""
+    try:
+        (certificate,) = parse_pem(pem)
+    except ValueError as error:
+        raise UsageError(f"the file has not one certificate in PEM: {error}") from error
+    return certificate
+
+
+def show(place: Place) -> dict[str, Any]:
+    """The CAs, where their keys are, when they end, and what a person should do about it. Raises `StateError`."""
+    keys = place.open()
+    root = keys.roots()[0]
+    moment = _now()
+    shown = [_shown(keys, ROOT, root, moment)]
+    shown += [_shown(keys, name, found, moment) for name in keys.names() if (found := keys.certificate(name))]
+    return {
+        "apiVersion": "handsel/v1",
+        "kind": "Authority",
+        "trustDomain": str(place.trust_domain),
+        "custody": keys.keys.custody,
+        "rootIsHere": keys.keys.exists(ROOT),
+        "pins": list(keys.pins()),
+        "authorities": shown,
+        "warnings": [*_warnings(shown), *_missing(place, keys)],
+    }
+
+
+def _shown(keys: KeyFolder, name: str, certificate: Certificate, moment: datetime) -> dict[str, Any]:
+    constraints = constraints_of(certificate)
+    return {
+        "name": name,
+        "role": "root" if name == ROOT else "issuing",
+        "subject": certificate.subject,
+        "key": str(kind_of(certificate.parsed.public_key())),
+        "keyIsHere": keys.keys.exists(name),
+        "keyId": (certificate.key_id or b"").hex(),
+        "sha256": certificate.fingerprint,
+        "notAfter": certificate.not_after.isoformat(),
+        "nearness": str(nearness(certificate, moment)),
+        "permitted": _names(constraints, "permitted"),
+        "excluded": _names(constraints, "excluded"),
+    }
+
+
+def _names(constraints: NameConstraints | None, half: str) -> list[str]:
+    if constraints is None:
+        return []
+    found = getattr(constraints, half)
+    return [f"{kind}:{each}" for kind in ("dns", "ip", "uri", "mail") for each in getattr(found, kind)]
+
+
+_SAID = {
+    Nearness.SOON: "has less than a third of its life left: plan its rotation",
+    Nearness.VERY_SOON: "has less than a fifth of its life left: rotate it now",
+    Nearness.OVER: "has ended: what it signed is believed by nobody",
+}
+
+
+def _warnings(shown: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"{each['name']} {_SAID[Nearness(each['nearness'])]}" for each in shown if Nearness(each["nearness"]) in _SAID
+    ]
+
+
+def _missing(place: Place, keys: KeyFolder) -> list[str]:
+    return [f"{plan.name} is in the mesh file and not made yet" for plan in place.plans if not keys.has(plan.name)]
+
+
+def _plan(place: Place, name: str) -> CaPlan:
+    """Raises `UsageError` for a CA that this authority should not have."""
+    for plan in place.plans:
+        if plan.name == name:
+            return plan
+    raise UsageError(
+        f"there is no issuing CA {name[:63]!r}", next_step=f"known: {', '.join(each.name for each in place.plans)}"
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -27,9 +27,9 @@ from handsel.authority.adapters.jwks import TrustSources
 from handsel.authority.adapters.lint import Linter, ProfileLint
 from handsel.authority.adapters.probes import Probes
 from handsel.authority.adapters.search_tables import Search
-from handsel.authority.adapters.signers import KeyFolder, read_certificate
+from handsel.authority.adapters.signers import read_certificate
 from handsel.authority.adapters.tables import Directory
-from handsel.authority.model import ALL_SERVICES, UNBOUND, Domain, Host, Issuers, Leaf, TicketBounds
+from handsel.authority.model import ALL_SERVICES, UNBOUND, Domain, Host, Leaf, TicketBounds
 from handsel.authority.profile import Lifetimes, profiles
 from handsel.authority.status_places import StatusPlaces
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, listen_unix, server_context
@@ -64,12 +64,15 @@ from handsel.wiring.admin import revocation as admin_revocation
 from handsel.wiring.admin.acts import LOCAL, Acts, mount, on_local_socket
 from handsel.wiring.admin.administrators import by_certificate
 from handsel.wiring.admin.mesh import Seen
+from handsel.wiring.authority_keys import key_folder, open_authorities
 from handsel.wiring.leader import Leader, sweep
 from handsel.wiring.ledger import LedgerKeeper
 from handsel.wiring.server_status import measure
 from handsel.wiring.storage import PLACES, PUBLICATIONS, Storage
 
 _log = structlog.get_logger("handsel.server")
+_SETTLE_SECONDS = 0.2
+"""What other servers changed at the same time is heard of first, so that nothing older is published for a moment."""
 _SHORTEST_TICKET, _LONGEST_TICKET = timedelta(seconds=1), timedelta(days=30)
 
 
@@ -117,7 +120,7 @@ class Server:
     def __init__(
         self, mesh: Mesh, state: Path, runtime: Path, *, host: str = "127.0.0.1", port: int = settings.API_PORT,
         metrics_port: int = settings.METRICS_PORT, status_port: int = settings.STATUS_PORT, may_move: bool = False,
-        storage: Storage | None = None,
+        storage: Storage | None = None, key_password_file: Path | None = None,
     ) -> None:  # fmt: skip
         self.mesh = mesh
         self.folder = ServerFolder(state / "server")
@@ -128,6 +131,7 @@ class Server:
         self._status_port = status_port
         self._may_move = may_move
         self._storage = storage or Storage()
+        self._key_password_file = key_password_file
         self._held = contextlib.ExitStack()
         self._compiling = asyncio.Lock()
         self._others_changed = asyncio.Event()
@@ -148,12 +152,12 @@ class Server:
         turn = self._storage.turn()
         self._held.callback(turn.close)
         self.directory = Directory(self.store)
-        self.keys = KeyFolder(self.folder.authority)
-        issuer, self.made_authority = self.keys.open(
-            self.mesh.trust_domain, now=_now(),
-            may_make=not self.store.read_only and await self.directory.is_empty(),
+        self.keys = key_folder(self.folder.authority, self.mesh.authority, self._key_password_file)
+        opened = await open_authorities(
+            self.keys, self.store, self.mesh.trust_domain, self.mesh.authority,
+            unused=await self.directory.is_empty(), now=_now(),
         )  # fmt: skip
-        self.issuers = Issuers.only(issuer)
+        self.issuers, self.made_authority = opened.issuers, opened.made
         self.administrators = Administrators(self.store)
         self._ledger = LedgerKeeper(self.store, self.mesh.trust_domain, self.folder.authority)
         await self._ledger.start()
@@ -232,7 +236,7 @@ class Server:
     @property
     def status_places(self) -> StatusPlaces:
         """Where readers find OCSP and CRLs: as it was written, or at this server's own door for them."""
-        host = socket.getfqdn() if self._host in _EVERYWHERE else self._host
+        host = _own_name() if self._host in _EVERYWHERE else self._host
         bracketed = f"[{host}]" if ":" in host else host
         url = self.mesh.authority.status_url or f"http://{bracketed}:{self._status_port}"
         return StatusPlaces(url, self.mesh.authority.crl.shards)
@@ -403,6 +407,7 @@ class Server:
             try:
                 await self._load_places()
                 if self.leader.is_leader:
+                    await asyncio.sleep(_SETTLE_SECONDS)
                     await self.compile()
             except HandselError as error:
                 _log.warning("what other servers changed is not read yet", problem=str(error))
@@ -496,6 +501,12 @@ def _own_names(host: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         with contextlib.suppress(ValueError):  # a host may be called anything
             names.append(dns_name(name))
     return tuple(names), tuple(addresses)
+
+
+def _own_name() -> str:
+    """The name by which others may find this host, as far as it can be known here."""
+    names = (socket.getfqdn(), socket.gethostname())
+    return next((name for name in names if not name.startswith("localhost")), "localhost").lower()
 
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared with, not listened on

@@ -22,9 +22,10 @@ from handsel.authority.va import lists
 from handsel.authority.va.lists import MESH, CrlMade, Newest, Plan
 from handsel.authority.va.status import StatusIndex
 from handsel.door.asgi import Routes
-from handsel.errors import Conflict, HandselError
+from handsel.errors import Conflict, HandselError, Refused
 from handsel.model.authority import CrlSettings
 from handsel.pki.certificate import Certificate
+from handsel.pki.revocation import signer_key_id
 from handsel.store.adapters.sql import SqlStore
 from handsel.store.journal import entry
 from handsel.wiring.leader import Leader
@@ -88,6 +89,9 @@ class Validation:
     async def start(self) -> None:
         """Read what is there, and make what is missing. What cannot be made now is tried again by `keep`."""
         await self._load_lists()
+        for (issuer, name), made in self.shelf.by_name.items():
+            if name == EVERYTHING.name:
+                self._signed_by[issuer] = signer_key_id(made.der)
         self.index.add(await self.tables.revocations(0))
         self._store.changes.on(REVOCATIONS, self._heard.set)
         self._store.changes.on(CRLS, self._heard.set, elsewhere=True)
@@ -101,6 +105,7 @@ class Validation:
             shortest = min(settings.lifetime, settings.delta_lifetime).total_seconds()
             await asyncio.sleep(max(_SHORTEST_PAUSE_SECONDS, min(_LONGEST_PAUSE_SECONDS, shortest / 8)))
             await self._try(self._refresh_responders)
+            await self._try(self.read)
             await self._try(self.build)
 
     async def listen(self) -> None:
@@ -108,7 +113,9 @@ class Validation:
         while True:
             await self._heard.wait()
             self._heard.clear()
-            await self._try(self.read)
+            if not await self._try(self.read):
+                await asyncio.sleep(_SHORTEST_PAUSE_SECONDS)
+                self._heard.set()  # a revocation that was heard of is not forgotten
 
     async def read(self) -> None:
         """Take in the revocations that are new: from here on OCSP says so, and the agents are told."""
@@ -130,15 +137,24 @@ class Validation:
             return made
         async with self._building:
             for issuer in self._signing():
-                for plan in self._plan(issuer, force=force):
-                    quick = issuer.key.kind.is_quick and not plan.is_large
-                    made.append(plan.sign() if quick else await asyncio.to_thread(plan.sign))
-                await self._publish([each for each in made if each.issuer == issuer.name], now())
-                self._signed_by[issuer.name] = issuer.certificate.key_id
+                try:
+                    made += await self._build_of(issuer, force=force)
+                except Refused as error:  # it has ended; the others go on
+                    _log.warning("a CA signs no lists", ca=issuer.name, problem=str(error))
         mesh = self._authority.issuers().mesh
         shown = self.shelf.by_name.get((mesh.name, MESH))
-        if shown is None or shown.next_update != mesh.certificate.not_after:  # none, or of a CA that was replaced
+        stale = shown is None or shown.sequence < self.index.last_identity
+        if shown is None or stale or signer_key_id(shown.der) != mesh.certificate.key_id:
             await self._build_mesh_crl(mesh)
+        return made
+
+    async def _build_of(self, issuer: Issuer, *, force: bool) -> list[CrlMade]:
+        made: list[CrlMade] = []
+        for plan in self._plan(issuer, force=force):
+            quick = issuer.key.is_quick and not plan.is_large
+            made.append(plan.sign() if quick else await asyncio.to_thread(plan.sign))
+        await self._publish(made, now())
+        self._signed_by[issuer.name] = issuer.certificate.key_id
         return made
 
     def _signing(self) -> list[Issuer]:
@@ -194,7 +210,7 @@ class Validation:
             entries = self.index.identities(issuer.name, moment)
             number, sequence = (shown.number if shown else 0) + 1, self.index.sequence
             sign = partial(lists.mesh_crl, issuer, entries, number=number, sequence=sequence, now=moment)
-            made = sign() if issuer.key.kind.is_quick else await asyncio.to_thread(sign)
+            made = sign() if issuer.key.is_quick else await asyncio.to_thread(sign)
             await self._publish([made], moment)
         await self._on_mesh_crl()
 
@@ -204,15 +220,18 @@ class Validation:
     async def _load_lists(self) -> None:
         await self._show(await self.tables.lists())
 
-    async def _try(self, act: Callable[[], Awaitable[object]]) -> None:
+    async def _try(self, act: Callable[[], Awaitable[object]]) -> bool:
+        """Do it; say so in the log if it does not work at the moment."""
         try:
             await act()
+            return True
         except Conflict:
             await self._try(self._load_lists)  # another server was faster
         except HandselError as error:
             _log.warning("the status of certificates is not renewed at the moment", problem=str(error))
         except Exception:  # noqa: BLE001  # one mistake must not end what keeps all lists fresh
             _log.exception("the validation authority made a mistake")
+        return False
 
 
 def _scope(name: str) -> Scope | None:

@@ -76,7 +76,9 @@ async def test_terms_of_service_that_change(acme: AcmeWorld) -> None:
 # Another key (section 7.3.5)
 
 
-async def change(client: Client, new: ec.EllipticCurvePrivateKey, outer: dict[str, Any] | None = None, **said: Any) -> Any:
+async def change(
+    client: Client, new: ec.EllipticCurvePrivateKey, outer: dict[str, Any] | None = None, **said: Any
+) -> Any:
     """A keyChange; `said` changes the inner header or payload."""
     head = {"alg": "ES256", "jwk": jwk_of(new), "url": f"{BASE}key-change"}
     wish = {"account": client.kid, "oldKey": client.jwk}

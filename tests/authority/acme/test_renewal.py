@@ -52,7 +52,9 @@ def test_any_text_is_a_name_or_malformed(text: str) -> None:
         assert problem.kind == "malformed"
 
 
-@pytest.mark.parametrize("text", ["", ".", "AA", "AA.", ".AQ", "AA.AQ.AQ", "AA.AA", "AA.gQ", "AA.AAE", "AA==.AQ", "A.AQ"])
+@pytest.mark.parametrize(
+    "text", ["", ".", "AA", "AA.", ".AQ", "AA.AQ.AQ", "AA.AA", "AA.gQ", "AA.AAE", "AA==.AQ", "A.AQ"]
+)
 def test_other_spellings_are_refused(text: str) -> None:
     with pytest.raises(Problem):
         CertificateId.parse(text)

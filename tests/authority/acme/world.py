@@ -68,7 +68,7 @@ class AcmeWorld:
     def domain(self) -> Domain:
         return Domain(TRUST_DOMAIN, {}, profiles(Lifetimes(), self.written), self.policy)
 
-    async def probe(self, kind: str, identifier: Identifier, token: str, thumbprint: str) -> None:
+    async def probe(self, kind: str, identifier: Identifier, token: str, thumbprint: str, **_about: object) -> None:
         """Control is what stands in `controlled`."""
         self.seen.append((kind, identifier.value, token, thumbprint))
         if self.hold is not None:
@@ -76,7 +76,9 @@ class AcmeWorld:
         if identifier.value not in self.controlled:
             raise Problem("incorrectResponse", "the key authorization was not shown")
 
-    async def ask(self, method: str, path: str, body: bytes = b"", *, client: str = "192.0.2.1", **headers: str) -> Answer:
+    async def ask(
+        self, method: str, path: str, body: bytes = b"", *, client: str = "192.0.2.1", **headers: str
+    ) -> Answer:
         """A request as the ASGI server hands it in."""
         url = path.removeprefix(BASE)
         wanted = {"host": HOST} | {name.replace("_", "-"): value for name, value in headers.items()}

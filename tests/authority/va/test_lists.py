@@ -41,11 +41,12 @@ class Ca:
         self.held = self.index.held("issuing", scope)
         self.newest = Newest()
         self.now = NOW
+        self.places = PLACES
 
     def make(self, *, force: bool = False) -> list[str]:
         """What is made now."""
         plans = lists.plan(
-            AUTHORITY.issuer, self.scope, self.newest, self.held, PLACES, SETTINGS, sequence=self.index.sequence,
+            AUTHORITY.issuer, self.scope, self.newest, self.held, self.places, SETTINGS, sequence=self.index.sequence,
             now=self.now, force=force,
         )  # fmt: skip
         for made in (plan.sign() for plan in plans):
@@ -140,6 +141,18 @@ def test_a_shard_says_its_scope_critically_with_the_very_url_of_its_leaves():
     everything.make()
     with pytest.raises(x509.ExtensionNotFound):
         everything.complete().extensions.get_extension_for_class(x509.IssuingDistributionPoint)
+
+
+def test_a_shard_that_moved_is_still_the_one_of_older_leaves():
+    ca = Ca(Scope(4, 1))
+    ca.make()
+    ca.places = replace(PLACES, url="http://moved.test.internal")
+    ca.make(force=True)
+    for crl in (ca.complete(), ca.delta()):
+        scope = crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
+        assert [each.value for each in scope.full_name] == [
+            ca.places.crl("issuing", ca.scope), PLACES.crl("issuing", ca.scope),
+        ]  # fmt: skip
 
 
 def test_nothing_is_signed_by_a_ca_that_has_ended():

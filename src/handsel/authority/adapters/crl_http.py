@@ -57,9 +57,11 @@ class CrlDoor:
         self._shelf = shelf
         self._certificates = certificates
         self._clock = clock
+        self._acts: dict[str, Handler] = {CRL_PATH: self.crl, CA_PATH: self.certificate}
 
     def routes(self) -> dict[tuple[str, str], Handler]:
-        return {("GET", CRL_PATH): self.crl, ("GET", CA_PATH): self.certificate}
+        # The server leaves the body out of an answer to HEAD.
+        return {(method, path): act for method in ("GET", "HEAD") for path, act in self._acts.items()}
 
     async def crl(self, request: Request) -> Response:
         issuer, _, name = request.path.removeprefix(CRL_PATH).partition("/")

@@ -38,7 +38,7 @@ class Issuing:
                 await self._linter.require_clean(each.draft)
         await self._store.commit(intent.writes)  # durable: now the key may be used
         # A P-256 or Ed25519 signature costs less than handing it to a thread; others block the loop for too long.
-        quick = all(each.draft.issuer.key.kind.is_quick for each in intent.drafts)
+        quick = all(each.draft.issuer.key.is_quick for each in intent.drafts)
         outcome = (
             service.issue(intent, now=now()) if quick else await asyncio.to_thread(service.issue, intent, now=now())
         )

@@ -46,7 +46,7 @@ class Responders:
     async def _make(self, issuer: Issuer, now: datetime) -> Responder:
         intent = va.intend(issuer, PrivateKey.generate(), serial=random_serial(), now=now)
         await self._store.commit(intent.writes)  # durable: now the CA's key may be used
-        if issuer.key.kind.is_quick:
+        if issuer.key.is_quick:
             outcome = va.issue(intent, now=now)
         else:
             outcome = await asyncio.to_thread(va.issue, intent, now=now)

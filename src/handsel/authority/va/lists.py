@@ -14,12 +14,12 @@ from handsel.authority.status_places import EVERYTHING, Scope, StatusPlaces, lis
 from handsel.authority.va.status import Held
 from handsel.errors import Refused
 from handsel.model.authority import CrlSettings
-from handsel.pki.revocation import ListHead, make_list
+from handsel.pki.revocation import ListHead, make_list, scope_urls
 
 MESH = "mesh"
 """What the list of revoked identities is called, which goes to the agents only."""
 
-_LARGE = 1000
+_LARGE, _MOST_URLS = 1000, 8
 
 
 @dataclass(frozen=True)
@@ -100,16 +100,16 @@ def plan(
     if not both and newest.delta is not None and not newest.delta.is_due(now):
         return []
     number = newest.number + 1
-    scope_url = None if scope == EVERYTHING else places.crl(issuer.name, scope)
+    urls = () if scope == EVERYTHING else _scope_urls(places.crl(issuer.name, scope), newest.complete)
     found: list[Plan] = []
     if both:
         head = ListHead(
-            number, now, _end(issuer, now, settings.lifetime), scope_url=scope_url,
+            number, now, _end(issuer, now, settings.lifetime), scope_urls=urls,
             delta_url=places.crl(issuer.name, scope, delta=True),
         )  # fmt: skip
         found.append(Plan(head, issuer, scope, delta=False, sequence=sequence, entries=held.complete()))
     base = number if both or newest.complete is None else newest.complete.number
-    head = ListHead(number, now, _end(issuer, now, settings.delta_lifetime), base_number=base, scope_url=scope_url)
+    head = ListHead(number, now, _end(issuer, now, settings.delta_lifetime), base_number=base, scope_urls=urls)
     changed = [] if both else held.changed()
     found.append(Plan(head, issuer, scope, delta=True, sequence=sequence, entries=changed))
     return found
@@ -126,6 +126,12 @@ def mesh_crl(issuer: Issuer, entries: list[bytes], *, number: int, sequence: int
         raise Refused(f"the CA {issuer.name!r} has ended, and signs no more lists")
     der = make_list(ListHead(number, now, end), entries, issuer.certificate, issuer.key)
     return CrlMade(issuer.name, MESH, number, number, sequence, len(entries), now, end, der)
+
+
+def _scope_urls(url: str, before: CrlMade | None) -> tuple[str, ...]:
+    """Where the certificates of a shard look for it: here, and where it was when older ones were made."""
+    earlier = scope_urls(before.der) if before else ()
+    return tuple(dict.fromkeys((url, *earlier)))[:_MOST_URLS]
 
 
 def _end(issuer: Issuer, now: datetime, life: timedelta) -> datetime:

@@ -76,6 +76,7 @@ class StatusIndex:
 
     def __init__(self) -> None:
         self.sequence = 0
+        self.last_identity = 0  # the sequence of the newest identity among them
         self._by_serial: dict[tuple[str, int], Revocation] = {}
         self._held: dict[tuple[str, Scope], Held] = {}
         self._identities: dict[str, dict[int, Revocation]] = {}
@@ -111,6 +112,7 @@ class StatusIndex:
             if issuer == revocation.issuer and scope.covers(revocation.serial):
                 held.add(revocation, der)
         if revocation.is_identity:
+            self.last_identity = max(self.last_identity, revocation.sequence)
             self._identities.setdefault(revocation.issuer, {})[revocation.serial] = revocation
 
     def identities(self, issuer: str, now: datetime) -> list[bytes]:

@@ -16,6 +16,12 @@ _VERBS = {
     "backup": "A copy of the state, while the server runs.",
     "restore": "A state from a backup.",
     "crl": "The revocation lists.",
+    "init": "An authority, before its server starts.",
+    "show": "The CAs, their keys, and when they end.",
+    "keys": "How the CA's keys are kept.",
+    "request": "A request for an issuing CA's certificate, for a root elsewhere.",
+    "install": "The certificate that the root signed elsewhere.",
+    "sign": "Sign an issuing CA, where the root is.",
     "bundle": "The roots that clients must trust, as PEM.",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -35,8 +36,9 @@ class Changes:
         """Something about these topics was committed, by another server or by this one. From any thread."""
         for topic in topics:
             for listener in self._listeners.get(topic, ()):
-                if (elsewhere or not listener.elsewhere) and not listener.loop.is_closed():
-                    listener.loop.call_soon_threadsafe(listener.act)
+                if elsewhere or not listener.elsewhere:
+                    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                        listener.loop.call_soon_threadsafe(listener.act)
 
     def tell_all(self) -> None:
         """Something may have been missed: everybody reads again."""

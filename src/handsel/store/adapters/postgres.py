@@ -38,6 +38,8 @@ _CROSSED = ("40001", "40P01")
 class PostgresStore(SqlStore):
     """A `Store` over a database. `log` names this server among the others. Reads wait in threads, never on the loop."""
 
+    _WHEN_WRITING_FAILS = "see that the database runs and has space, then try again"
+
     def __init__(
         self, database: Database, appliers: Appliers, *, log: str, topics: Topics | None = None,
         read_only: bool = False, migrate: bool = False,
@@ -125,8 +127,12 @@ class PostgresStore(SqlStore):
         if self._writer.invalidated or self._writer.closed:
             self._writer.close()
             self._writer = self._connect(self._engine)
-            # Whether the last commit arrived before the connection broke, the journal says.
-            self._begin_log()
+            try:
+                # Whether the last commit arrived before the connection broke, the journal says.
+                self._begin_log()
+            except BaseException:
+                self._writer.close()  # without our log nothing may be written
+                raise
 
     def _try_group(self, group: list[Any]) -> tuple[dict[int, BaseException], set[str]]:
         self._committing = False

@@ -53,6 +53,7 @@ class SqlStore:
     """A `Store` over a database that `engine` opens. Reads go through `read`, writes through `commit`; `close` it."""
 
     _BEGIN = "BEGIN"
+    _WHEN_WRITING_FAILS = "check the disk and the folder's mode"
 
     def __init__(
         self, engine: sa.Engine, appliers: Appliers, *, prepare: Callable[[sa.Connection], None], log: str = ALONE,
@@ -206,9 +207,7 @@ class SqlStore:
         return failed, topics
 
     def _fail(self, group: list[_Job], error: sa.exc.SQLAlchemyError) -> None:
-        cause = StateError(
-            f"the state could not be written: {_reason(error)}", next_step="check the disk and the folder's mode"
-        )
+        cause = StateError(f"the state could not be written: {_reason(error)}", next_step=self._WHEN_WRITING_FAILS)
         for _, done in group:
             done.set_exception(cause)
 
@@ -269,7 +268,7 @@ _LINES = (
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).strip()
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
 
 
 def one_at_a_time(connection: sa.Connection, what: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Protocol
 
 from handsel.acme.problems import Identifier, Problem
 from handsel.authority.acme import challenges
@@ -15,8 +16,13 @@ from handsel.store.outcome import Store
 
 _TRIES = 3
 
-Probe = Callable[[str, Identifier, str, str], Awaitable[None]]
-"""Looks whether a client controls a name: (kind of challenge, identifier, token, thumbprint). Raises `Problem`."""
+
+class Probe(Protocol):
+    """Looks whether a client controls a name, and whether the account may prove it so. Raises `Problem`."""
+
+    async def __call__(
+        self, kind: str, identifier: Identifier, token: str, thumbprint: str, *, account: str, wildcard: bool
+    ) -> None: ...
 
 
 class Probing:
@@ -44,7 +50,10 @@ class Probing:
     async def _settle(self, authorization: Authorization, challenge: Challenge, thumbprint: str) -> None:
         failure: Problem | None = None
         try:
-            await self._probe(challenge.kind, authorization.identifier, challenge.token, thumbprint)
+            await self._probe(
+                challenge.kind, authorization.identifier, challenge.token, thumbprint,
+                account=authorization.account_id, wildcard=authorization.wildcard,
+            )  # fmt: skip
         except Problem as problem:
             failure = problem
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not leave the challenge hanging

@@ -1,0 +1,132 @@
+"""The CAs of one authority: what each should be, which are known, and how near their end they are."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from cryptography import x509
+
+from handsel.model.authority import EVERY_NAME, MESH_ISSUER, IssuingCa, NameSet
+from handsel.pki.certificate import Certificate
+from handsel.pki.keys import KeyType
+from handsel.pki.names import TrustDomain
+
+ROOT = "root"
+_LONGEST_COMMON_NAME = 64
+
+
+@dataclass(frozen=True)
+class CaPlan:
+    """What an issuing CA should be. `lifetime` None: the usual one."""
+
+    name: str = MESH_ISSUER
+    kind: KeyType = KeyType.P256
+    lifetime: timedelta | None = None
+    permitted: NameSet = EVERY_NAME
+    excluded: NameSet = EVERY_NAME
+
+    @classmethod
+    def of(cls, written: IssuingCa) -> CaPlan:
+        """The plan that the mesh file has for a CA."""
+        return cls(written.name, written.key, written.lifetime, written.permitted, written.excluded)
+
+    def title(self, trust_domain: TrustDomain) -> str:
+        """Its common name: what tells CAs of one authority apart stands first, since long names are cut."""
+        prefix = "" if self.name == MESH_ISSUER else f"{self.name}, "
+        return f"{prefix}{trust_domain} issuing CA"[:_LONGEST_COMMON_NAME]
+
+    def constraints(self) -> x509.NameConstraints | None:
+        """Its name constraints (RFC 5280, section 4.2.1.10); None when it may sign for any name."""
+        if not self.permitted and not self.excluded:
+            return None
+        return x509.NameConstraints(_subtrees(self.permitted), _subtrees(self.excluded))
+
+
+def plans(written: Mapping[str, IssuingCa]) -> tuple[CaPlan, ...]:
+    """Every issuing CA that an authority should have, the mesh's own first."""
+    mesh = CaPlan.of(written[MESH_ISSUER]) if MESH_ISSUER in written else CaPlan()
+    return (mesh, *(CaPlan.of(each) for name, each in written.items() if name != MESH_ISSUER))
+
+
+def _subtrees(names: NameSet) -> list[x509.GeneralName] | None:
+    found: list[x509.GeneralName] = [
+        *(x509.DNSName(each) for each in names.dns),
+        *(x509.IPAddress(ipaddress.ip_network(each)) for each in names.ip),
+        *(x509.UniformResourceIdentifier(each) for each in names.uri),
+        *(x509.RFC822Name(each) for each in names.mail),
+    ]
+    return found or None
+
+
+class State(StrEnum):
+    """Where a CA stands, see `rotation`."""
+
+    NEXT = "next"
+    PUBLISHED = "published"
+    ACTIVE = "active"
+    RETIRING = "retiring"
+    REMOVED = "removed"
+    TAINTED = "tainted"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A CA's certificate that this authority knows of, whether it still signs or not.
+
+    `name` is the CA's; after a rotation several certificates have it. `key` is the name of its key in the key store.
+    `parent`: the key id of who signed it, its own for a root. `since`: when it came into its state.
+    """
+
+    certificate: Certificate
+    name: str
+    state: State
+    key: str
+    since: datetime
+
+    @property
+    def key_id(self) -> str:
+        """The SubjectKeyIdentifier, hex."""
+        return (self.certificate.key_id or b"").hex()
+
+    @property
+    def parent(self) -> str:
+        return (self.certificate.authority_key_id or self.certificate.key_id or b"").hex()
+
+    @property
+    def is_root(self) -> bool:
+        return self.certificate.parsed.subject == self.certificate.parsed.issuer
+
+
+@dataclass(frozen=True)
+class CaKnown:
+    """A CA is known in this state from now on, as a write."""
+
+    known: Known
+
+
+def chains_known(known: Iterable[Known]) -> dict[bytes, tuple[tuple[Certificate, ...], ...]]:
+    """The chain, without its root, that leaves of each issuing CA are shown with, by the CA's key id."""
+    return {each.certificate.key_id or b"": ((each.certificate,),) for each in known if not each.is_root}
+
+
+class Nearness(StrEnum):
+    """How near a certificate is to its end."""
+
+    FAR = "far"
+    SOON = "soon"
+    VERY_SOON = "very soon"
+    OVER = "over"
+
+
+def nearness(certificate: Certificate, now: datetime) -> Nearness:
+    """`SOON` when less than a third of its life is left, `VERY_SOON` when less than a fifth."""
+    life, left = certificate.not_after - certificate.not_before, certificate.not_after - now
+    if left <= timedelta():
+        return Nearness.OVER
+    if left < life / 5:
+        return Nearness.VERY_SOON
+    return Nearness.SOON if left < life / 3 else Nearness.FAR

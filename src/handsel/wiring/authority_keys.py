@@ -1,0 +1,76 @@
+"""The CAs of a server: opened from their folder when it starts, and written down so that their chains are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from handsel.authority import hierarchy
+from handsel.authority.adapters.authorities_tables import Authorities
+from handsel.authority.adapters.signers.custody import open_keys
+from handsel.authority.adapters.signers.folder import KeyFolder
+from handsel.authority.hierarchy import CaKnown, Known, State
+from handsel.authority.model import Issuer, Issuers
+from handsel.model.authority import Authority
+from handsel.pki.names import TrustDomain
+from handsel.store.adapters.sql import SqlStore
+from handsel.store.journal import entry
+
+
+def key_folder(folder: Path, settings: Authority, password_file: Path | None = None) -> KeyFolder:
+    """The folder of an authority, with its keys where the settings say. Raises `StateError`, `UsageError`."""
+    return KeyFolder(folder, open_keys(folder, settings.keys, password_file))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The CAs that sign now, and whether the authority was made just now."""
+
+    issuers: Issuers
+    made: bool
+
+
+async def open_authorities(
+    keys: KeyFolder, store: SqlStore, trust_domain: TrustDomain, settings: Authority, *, unused: bool, now: datetime
+) -> Opened:
+    """Open every issuing CA, make those that the mesh file names anew, and write down the ones that are new.
+
+    `unused`: nothing was ever issued with this state. Raises `StateError`.
+    """
+    known = await Authorities(store).all()
+    active = {each.name: each for each in known if each.state is State.ACTIVE and not each.is_root}
+    found, made = keys.open_all(
+        trust_domain, hierarchy.plans(settings.issuing), now=now, may_make=unused and not store.read_only,
+        known=active if not store.read_only else [plan.name for plan in hierarchy.plans(settings.issuing)],
+    )  # fmt: skip
+    # After a rotation a CA signs with another key than its first, which the table names.
+    signing = [
+        keys.load(each.name, trust_domain, key=active[each.name].key)
+        if each.name in active and active[each.name].key != each.name
+        else each
+        for each in found
+    ]
+    new = _unknown(signing, known, now)
+    if new and not store.read_only:
+        lines = [entry("authority", now, name=each.name, key_id=each.key_id, state=str(each.state)) for each in new]
+        await store.commit((*(CaKnown(each) for each in new), *lines))
+    return Opened(issuers_of(signing, [*known, *new]), made)
+
+
+def issuers_of(signing: list[Issuer], known: list[Known]) -> Issuers:
+    """The CAs that sign, the roots to trust, and the chains of what older CAs signed."""
+    here = [signing[0].root]
+    roots = [each.certificate for each in known if each.is_root and each.state is not State.REMOVED]
+    return Issuers(
+        {each.name: each for each in signing},
+        tuple(dict.fromkeys([*here, *roots])),
+        hierarchy.chains_known(known),
+    )
+
+
+def _unknown(signing: list[Issuer], known: list[Known], now: datetime) -> list[Known]:
+    key_ids = {each.key_id for each in known}
+    root = Known(signing[0].root, hierarchy.ROOT, State.ACTIVE, hierarchy.ROOT, now)
+    all_of_them = [root, *(Known(each.certificate, each.name, State.ACTIVE, each.name, now) for each in signing)]
+    return [each for each in all_of_them if each.key_id not in key_ids]

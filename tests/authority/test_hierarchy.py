@@ -7,8 +7,6 @@ from datetime import timedelta
 
 import pytest
 from cryptography import x509
-from hypothesis import given
-from hypothesis import strategies as st
 
 from handsel.authority import ca, hierarchy
 from handsel.authority.adapters.signers import KeyFolder
@@ -172,20 +170,22 @@ def test_a_fault_in_it_is_told_with_its_place(was, is_now, why):
     assert any(why in str(fault) and fault.line > 1 for fault in caught.value.faults)
 
 
-@given(days=st.integers(1, 4000), part=st.floats(0, 1.2))
-def test_the_nearness_of_an_end_follows_what_is_left_of_life(days, part):
-    key = PrivateKey.generate()
-    root = ca.make_root(TRUST_DOMAIN, key, serial=1, now=NOW)
-    made = ca.make_issuing(TRUST_DOMAIN, key, root, key, serial=2, now=NOW, plan=CaPlan(lifetime=timedelta(days=days)))
-    life = made.not_after - made.not_before
-    left = made.not_after - (made.not_before + part * life)
-    expected = (
-        Nearness.OVER if left <= timedelta()
-        else Nearness.VERY_SOON if left < life / 5
-        else Nearness.SOON if left < life / 3
-        else Nearness.FAR
-    )  # fmt: skip
-    assert nearness(made, made.not_after - left) is expected
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        (timedelta(), Nearness.OVER),
+        (timedelta(seconds=-1), Nearness.OVER),
+        (timedelta(seconds=1), Nearness.VERY_SOON),
+        (timedelta(days=17), Nearness.VERY_SOON),
+        (timedelta(days=19), Nearness.SOON),
+        (timedelta(days=29), Nearness.SOON),
+        (timedelta(days=31), Nearness.FAR),
+        (timedelta(days=90), Nearness.FAR),
+    ],
+)
+def test_the_nearness_of_an_end_is_told_at_a_third_and_a_fifth_of_life(folder, left, expected):
+    (_, partners), _ = _open(folder)  # it lives 90 days
+    assert nearness(partners.certificate, partners.certificate.not_after - left) is expected
 
 
 def test_plans_put_the_mesh_first_and_let_the_file_say_what_it_is():

@@ -140,7 +140,7 @@ def _keys(said: object) -> object:
 
 def _is_ca_name(name: str) -> str:
     if not NAME.fullmatch(name) or name.startswith("root"):
-        raise ValueError("a CA's name has lower-case letters, digits and dashes, at most 63, and does not begin as root")
+        raise ValueError("a CA's name has lower-case letters, digits and dashes, and does not begin with root")
     return name
 
 

@@ -45,7 +45,10 @@ class Wish:
 
 
 def sign_request(folder: Path, password_file: Path, pem: bytes, wish: Wish, *, out: Path | None = None) -> Certificate:
-    """The certificate of an issuing CA, written to `out` if that is named. Raises `StateError`, `UsageError`, or `Refused` for what is no good request."""
+    """The certificate of an issuing CA, written to `out` if that is named.
+
+    Raises `StateError`, `UsageError`, or `Refused` for what is no good request.
+    """
     root_folder = KeyFolder(folder, FileKeys(folder, read_password(password_file)))
     root, root_key = root_folder.roots()[0], root_folder.keys.load(ROOT)
     if root_key.public_der() != root.public_key_der:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from handsel.errors import StateError, UsageError
 from handsel.pki.certificate import Certificate, parse_pem
+from handsel.pki.secret import Secret
 from handsel.store.adapters.backup import read_password
 from handsel.wiring.ca import read_bundle
 from handsel.wiring.trust_stores import DebianStore, Entry, JavaStore, NssStore, RedHatStore, Store, make_nss_database
 
 KINDS = ("system", "java", "nss")
-_JAVA_PASSWORD = "changeit"  # noqa: S105  # what every JDK comes with
+_JAVA_PASSWORD = Secret(b"changeit")  # what every JDK comes with
 _LARGEST_FILE = 1 << 20
 _MOST_ROOTS = 32
 _LONGEST_DOMAIN = 100
@@ -34,7 +36,7 @@ class Wanted:
     """The system's folder for roots that an administrator adds, and the one that its tool makes of them."""
     certificates: Path | None = None
     java_keystore: Path | None = None
-    java_password: str = _JAVA_PASSWORD
+    java_password: Secret = _JAVA_PASSWORD
     nss_database: Path | None = None
     nss_password_file: Path | None = None
     create_nss: bool = False
@@ -44,8 +46,8 @@ class Wanted:
 class Line:
     """What there is to say about one root in one store.
 
-    `state`: `trusted`, `absent`, `other` (trusted under a name that somebody else gave), `former` (of this trust domain,
-    and not among the roots), `missing` (there is no such store), `failed`. `did`: what was done, or would be.
+    `state`: `trusted`, `absent`, `other` (trusted under a name that somebody else gave), `former` (of this trust
+    domain, and not among the roots), `missing` (there is no such store), `failed`. `did`: what was done, or would be.
     """
 
     store: str
@@ -54,6 +56,10 @@ class Line:
     state: str
     did: str
     next_step: str = ""
+
+
+_Act = Callable[[Store, Certificate, str, list[Entry]], tuple[str, str]]
+"""What is done for one root: the store, the root, its name there, what the store holds. Returns `state` and `did`."""
 
 
 def read_roots(file: Path | None, state: Path | None) -> tuple[Certificate, ...]:
@@ -76,6 +82,13 @@ def read_roots(file: Path | None, state: Path | None) -> tuple[Certificate, ...]
     return roots
 
 
+def java_password(file: Path | None, variable: str | None) -> Secret:
+    """The password of Java's store: in a private file, else in a variable, else Java's own. Raises `UsageError`."""
+    if file is not None:
+        return read_password(file)
+    return Secret(os.fsencode(variable)) if variable else _JAVA_PASSWORD
+
+
 def name_of(root: Certificate) -> str:
     """What a root is called in every store: its trust domain and the first 64 bits of its fingerprint."""
     return f"{_prefix(root)}{root.fingerprint[:16]}"
@@ -87,21 +100,21 @@ def _prefix(root: Certificate) -> str:
 
 
 def install(roots: Sequence[Certificate], wanted: Wanted, *, dry_run: bool) -> list[Line]:
-    """Each root in each store that is not trusted there yet. What fails in one store is a line, and the others go on."""
-    told = []
+    """Each root in each store that is not trusted there yet. A failure is a line, and the others go on."""
+    told: list[Line] = []
     for store in find(wanted, dry_run=dry_run):
-        told += [store] if isinstance(store, Line) else _each(store, roots, lambda *it: _install(*it, dry_run=dry_run))
+        told += [store] if isinstance(store, Line) else _each(store, roots, partial(_install, dry_run=dry_run))
     return told
 
 
 def uninstall(roots: Sequence[Certificate], wanted: Wanted, *, former: bool, dry_run: bool) -> list[Line]:
     """What `install` put in for these roots, and with `former` for those that the trust domain had before."""
-    told = []
+    told: list[Line] = []
     for store in find(wanted, dry_run=True):
         if isinstance(store, Line):
             told.append(store)
             continue
-        told += _each(store, roots, lambda *it: _uninstall(*it, dry_run=dry_run))
+        told += _each(store, roots, partial(_uninstall, dry_run=dry_run))
         if former:
             told += _formers(store, roots, take=True, dry_run=dry_run)
     return told
@@ -109,14 +122,98 @@ def uninstall(roots: Sequence[Certificate], wanted: Wanted, *, former: bool, dry
 
 def status(roots: Sequence[Certificate], wanted: Wanted) -> list[Line]:
     """Where each root is, and where not; and which of the trust domain's former roots are still there."""
-    told = []
+    told: list[Line] = []
     for store in find(wanted, dry_run=True):
         if isinstance(store, Line):
             told.append(store)
             continue
-        told += _each(store, roots, lambda store, root, name, held: (_state(root, name, held), _as(root, name, held)))
+        told += _each(store, roots, lambda _store, root, name, held: (_state(root, name, held), _as(root, name, held)))
         told += _formers(store, roots, take=False, dry_run=True)
     return told
+
+
+def find(wanted: Wanted, *, dry_run: bool) -> Iterator[Store | Line]:
+    """The stores that are meant, or why one cannot be used. A database of NSS is made when that was asked for."""
+    if "system" in wanted.kinds:
+        yield _system(wanted)
+    if "java" in wanted.kinds:
+        yield _java(wanted)
+    if "nss" in wanted.kinds:
+        yield from _nss(wanted, dry_run=dry_run)
+
+
+def _system(wanted: Wanted) -> Store | Line:
+    debian, red_hat = _tool("update-ca-certificates"), _tool("update-ca-trust")
+    if debian and wanted.anchors and wanted.certificates:
+        nowhere = wanted.anchors / "no-hooks"  # other packages' hooks are about the system's own folders
+        return DebianStore(debian, wanted.anchors.absolute(), wanted.certificates.absolute(), nowhere.absolute())
+    if debian:
+        return DebianStore(debian)
+    if red_hat and wanted.anchors:
+        return _without(wanted, "system", str(wanted.anchors), "update-ca-trust has only the system's own folders")
+    if red_hat:
+        return RedHatStore(red_hat)
+    neither = "neither update-ca-certificates nor update-ca-trust is here"
+    return _without(wanted, "system", "", neither, "apt or dnf install ca-certificates")
+
+
+def _java(wanted: Wanted) -> Store | Line:
+    keytool = _tool("keytool")
+    home = os.environ.get("JAVA_HOME")
+    if home and (Path(home) / "bin" / "keytool").exists():
+        keytool = str(Path(home) / "bin" / "keytool")
+    if wanted.java_keystore:
+        places = [wanted.java_keystore]
+    else:
+        java = _tool("java") or keytool
+        homes = [Path(home)] if home else [Path(java).resolve().parent.parent] if java else []
+        places = [each / "lib/security/cacerts" for folder in homes for each in (folder, folder / "jre")]
+    place = next((each for each in places if each.is_file()), None)
+    if place is None:
+        why = f"there is no {places[0]}" if places else "no Java is here"
+        return _without(wanted, "java", str(wanted.java_keystore or ""), why, "name the store with --java-keystore")
+    if keytool is None:
+        return _failure("java", str(place), "", "keytool is not here", "apt install default-jre-headless")
+    return JavaStore(keytool, place.absolute(), wanted.java_password)
+
+
+def _nss(wanted: Wanted, *, dry_run: bool) -> Iterator[Store | Line]:
+    home = Path.home()
+    usual = wanted.nss_database or home / ".pki" / "nssdb"
+    firefox = [] if wanted.nss_database else sorted(each for at in _FIREFOX for each in (home / at).glob("*"))
+    folders = [each.absolute() for each in (usual, *firefox) if (each / "cert9.db").is_file()]
+    certutil = _tool("certutil")
+    create = wanted.create_nss and usual.absolute() not in folders
+    if not folders and not create:
+        yield _without(wanted, "nss", str(wanted.nss_database or ""), "no database is here", "--create-nss makes one")
+    elif certutil is None:
+        yield _failure("nss", str(folders[0] if folders else usual), "", "certutil is not here",
+                       "apt install libnss3-tools, or dnf install nss-tools")  # fmt: skip
+    else:
+        if create and dry_run:
+            yield Line("nss", str(usual.absolute()), "", "missing", "the database would be made")
+        elif create:
+            try:
+                make_nss_database(certutil, usual.absolute())
+                folders.insert(0, usual.absolute())
+            except StateError as error:
+                yield _failure("nss", str(usual), "", str(error), error.next_step)
+        yield from (NssStore(certutil, folder, wanted.nss_password_file) for folder in folders)
+
+
+def _tool(name: str) -> str | None:
+    """A tool of the system, also where only root's PATH leads."""
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]))
+
+
+def _without(wanted: Wanted, kind: str, place: str, why: str, next_step: str = "") -> Line:
+    """There is no such store: a failure only when this very one was asked for."""
+    asked = wanted.kinds == (kind,) or bool(place)
+    return Line(kind, place, "", "failed" if asked else "missing", why, next_step)
+
+
+def _failure(kind: str, place: str, root: str, why: str, next_step: str) -> Line:
+    return Line(kind, place, root, "failed", why, next_step)
 
 
 def _each(store: Store, roots: Sequence[Certificate], act: _Act) -> Iterator[Line]:
@@ -129,7 +226,7 @@ def _each(store: Store, roots: Sequence[Certificate], act: _Act) -> Iterator[Lin
             state, did = act(store, root, name, held)
             yield Line(store.kind, str(store.place), name, state, did)
         except StateError as error:
-            yield _failed(store.kind, str(store.place), name, error)
+            yield _failure(store.kind, str(store.place), name, str(error), error.next_step)
 
 
 def _install(store: Store, root: Certificate, name: str, held: list[Entry], *, dry_run: bool) -> tuple[str, str]:
@@ -187,4 +284,4 @@ def _formers(store: Store, roots: Sequence[Certificate], *, take: bool, dry_run:
             state = "former" if dry_run or not take else "absent"
             yield Line(store.kind, str(store.place), entry.name, state, did)
         except StateError as error:
-            yield _failed(store.kind, str(store.place), entry.name, error)
+            yield _failure(store.kind, str(store.place), entry.name, str(error), error.next_step)

@@ -16,6 +16,7 @@ from typing import ClassVar, Protocol
 
 from handsel.errors import StateError
 from handsel.pki.certificate import Certificate
+from handsel.pki.secret import Secret
 
 _TIMEOUT_SECONDS = 120
 """The system's tool runs the hooks of other packages; everything else answers within seconds."""
@@ -69,10 +70,10 @@ class DebianStore:
 
     kind: ClassVar[str] = "system"
     tool: str
-    place: Path
-    made: Path
+    place: Path = Path("/usr/local/share/ca-certificates")
+    made: Path = Path("/etc/ssl/certs")
     hooks: Path | None = None
-    """Where the hooks of other packages are, when not where the tool has them. Debian's Java store is filled by one."""
+    """Of other packages, when the folders are not the system's. One of the system's hooks fills Debian's cacerts."""
 
     def entries(self) -> list[Entry]:
         return _files(self.place, self.made / "ca-certificates.crt")
@@ -91,8 +92,10 @@ class DebianStore:
             _take_file(self.place / f"{name}.crt", [*self._command(), "--certsconf", str(wanted)])
 
     def _command(self) -> list[str]:
-        hooks = ["--hooksdir", str(self.hooks)] if self.hooks else []
-        return [self.tool, "--localcertsdir", str(self.place), "--etccertsdir", str(self.made), *hooks]
+        if self.hooks is None:
+            return [self.tool]
+        own = {"--localcertsdir": self.place, "--etccertsdir": self.made, "--hooksdir": self.hooks}
+        return [self.tool, *(word for option, folder in own.items() for word in (option, str(folder)))]
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,8 @@ class RedHatStore:
 
     kind: ClassVar[str] = "system"
     tool: str
-    place: Path
-    bundle: Path
+    place: Path = Path("/etc/pki/ca-trust/source/anchors")
+    bundle: Path = Path("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem")
 
     def entries(self) -> list[Entry]:
         return _files(self.place, self.bundle)
@@ -121,7 +124,7 @@ class JavaStore:
     kind: ClassVar[str] = "java"
     keytool: str
     place: Path
-    password: str
+    password: Secret
 
     def entries(self) -> list[Entry]:
         listed = self._run(self.place, "-list", "-rfc")
@@ -159,7 +162,7 @@ class JavaStore:
     def _run(self, store: Path, *arguments: str) -> str:
         # Its words are read, so they must be English.
         command = [self.keytool, "-J-Duser.language=en", *arguments, "-keystore", str(store)]
-        return run([*command, "-storepass:env", _PASSWORD], {_PASSWORD: self.password})
+        return run([*command, "-storepass:env", _PASSWORD], {_PASSWORD: os.fsdecode(self.password.reveal())})
 
 
 @dataclass(frozen=True)
@@ -175,14 +178,20 @@ class NssStore:
         found = []
         for line in self._run("-L").splitlines():
             match = _NSS_LINE.fullmatch(line)
-            if match is None or match["name"].startswith("SSL,"):
+            if match is None:
                 continue
-            # It shows every certificate with the same subject, the one of this name first.
-            first = fingerprints(self._run("-L", "-n", match["name"], "-a"))[:1]
+            try:
+                # It shows every certificate with the same subject, the one of this name first.
+                first = fingerprints(self._run("-L", "-n", match["name"], "-a"))[:1]
+            except StateError:
+                continue  # a name that the tool prints and does not find again, such as one with a colon
             found += [Entry(match["name"], each, "C" in match["ssl"]) for each in first]
         return found
 
     def put(self, name: str, root: Certificate) -> None:
+        for entry in self.entries():
+            if entry.fingerprint == root.fingerprint:  # a certificate has one name here, and one trust
+                raise StateError(f"it is there as {entry.name!r}, without trust, and was left alone")
         with tempfile.NamedTemporaryFile(prefix="hs", suffix=".pem") as file:
             file.write(root.pem)
             file.flush()

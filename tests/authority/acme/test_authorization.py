@@ -141,7 +141,7 @@ async def test_a_withdrawn_authorization_stays_so_though_the_probe_succeeds(acme
     await client.post((await client.post(url)).json["challenges"][0]["url"], {})
     await client.post(url, {"status": "deactivated"})
     acme.hold.set()
-    await asyncio.gather(*acme.door._means.probing._under_way)
+    await asyncio.gather(*acme.door._means.probing._under_way.values())
     assert (await client.post(url)).json["status"] == "deactivated"
     assert (await client.post(order.headers["Location"])).json["status"] == "invalid"
 

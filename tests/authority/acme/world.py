@@ -43,7 +43,7 @@ class AcmeWorld:
 
     store: SqliteStore
     authority: TestAuthority
-    settings: Acme = Acme()
+    settings: Acme = field(default_factory=Acme)
     written: dict[str, Profile] = field(default_factory=dict)
     policy: Policy = None
     controlled: set[str] = field(default_factory=lambda: {"a.test.internal", "b.test.internal", "10.0.0.7"})
@@ -62,8 +62,12 @@ class AcmeWorld:
         """A door as after a start: it knows none of the nonces of the one before."""
         return AcmeDoor(
             self.store, self.objects, self.directory, Issuing(self.store, lambda: self.issuers), MemoryNonces(),
-            self.domain, lambda: self.settings, self.probe, lambda leaf: self.issuers.chains(leaf), self.bugs.append,
+            self.domain, lambda: self.settings, self.probe, self.chains, self.bugs.append,
         )  # fmt: skip
+
+    def chains(self, leaf: Certificate) -> tuple[tuple[Certificate, ...], ...]:
+        """By the issuers of that moment."""
+        return self.issuers.chains(leaf)
 
     def domain(self) -> Domain:
         return Domain(TRUST_DOMAIN, {}, profiles(Lifetimes(), self.written), self.policy)

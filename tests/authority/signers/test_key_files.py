@@ -102,6 +102,18 @@ def test_the_signer_of_the_journal_is_not_touched(folder):
     assert b"ENCRYPTED" not in (folder / "journal.key").read_bytes()
 
 
+def test_custody_is_told_by_the_files_and_not_by_the_password(folder):
+    keys = FileKeys(folder)
+    for name in ("issuing", "root"):
+        keys.make(name, KeyType.P256)
+    assert "not encrypted" in FileKeys(folder, PASSWORD).custody
+    FileKeys(folder, PASSWORD).put("root", keys.load("root"))
+    assert "1 of 2 encrypted" in FileKeys(folder).custody
+    keys.encrypt(PASSWORD)
+    assert "encrypted with a password" in FileKeys(folder).custody
+    assert "of 2" not in FileKeys(folder).custody
+
+
 def test_an_authority_behind_a_password_is_opened_by_it_alone(folder):
     made, _ = KeyFolder(folder, FileKeys(folder, PASSWORD)).open(TRUST_DOMAIN, now=NOW)
     again, _ = KeyFolder(folder, FileKeys(folder, PASSWORD)).open(TRUST_DOMAIN, now=NOW)

@@ -23,6 +23,7 @@ _VERBS = {
     "install": "The certificate that the root signed elsewhere.",
     "sign": "Sign an issuing CA, where the root is.",
     "bundle": "The roots that clients must trust, as PEM.",
+    "trust": "The roots in the trust stores of this machine.",
 }
 
 

@@ -11,7 +11,9 @@ import contextlib
 import os
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +26,93 @@ from handsel.pki.certificate import Certificate, to_pem
 
 _GRACE_SECONDS = 3
 _BACKLOG = 512
+HEAD_SECONDS = 10.0
+"""How long the head of a request may take, from the connection or from its first byte."""
+BODY_SECONDS = 15.0
+"""How long the body of a request may take."""
+MOST_CONNECTIONS = 512
+"""Connections that one client address may have open at a door."""
 
 
 class _TlsProtocol(HttpToolsProtocol):
-    """Puts the client's leaf into `scope["extensions"]["tls"]` for each request of a connection."""
+    """Puts the client's leaf into `scope["extensions"]["tls"]` for each request of a connection.
+
+    It also ends connections that are slow to say what they want, and those that are too many from one address: uvicorn
+    has a limit for idle ones only. `open_connections` counts them by address, for one door.
+    """
+
+    def __init__(self, *arguments: Any, open_connections: Counter[str], **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._open_connections = open_connections
+        self._address = ""
+        self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
+        super().connection_made(_Gathering(transport, self.loop))  # type: ignore[arg-type]  # it is one in all but name
+        peer = transport.get_extra_info("peername")
+        self._address = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._open_connections[self._address] += 1
+        if self._address and self._open_connections[self._address] > MOST_CONNECTIONS:
+            transport.abort()
+            return
         connection = transport.get_extra_info("ssl_object")
         tls = {"client_certificate": connection.getpeercert(True)} if connection is not None else {}
         self.app = _on_connection(self.app, transport, tls)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_expecting()
+        self._open_connections[self._address] -= 1
+        if not self._open_connections[self._address]:
+            del self._open_connections[self._address]
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        self._expect_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._stop_expecting()
+        super().on_headers_complete()
+
+    def _expect_head(self) -> None:
+        if self._patience is None:
+            self._patience = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _stop_expecting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+
+class _Gathering:
+    """A transport that sends in one piece what is written in one step of the loop.
+
+    uvicorn writes head and body of an answer apart, which would be two TLS records and two system calls.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._parts:
+            whole, self._parts = b"".join(self._parts), []
+            if not self._transport.is_closing():
+                self._transport.write(whole)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 def _on_connection(application: Any, transport: asyncio.Transport, tls: dict[str, Any]) -> Any:
@@ -46,9 +125,18 @@ def _on_connection(application: Any, transport: asyncio.Transport, tls: dict[str
                 raise ClientLeftError
             await send(message)
 
+        async def receive_in_time() -> Any:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await receive()
+            except TimeoutError:
+                transport.abort()
+                raise ClientLeftError from None
+
+        deadline = asyncio.get_running_loop().time() + BODY_SECONDS
         scope.setdefault("extensions", {})["tls"] = tls
         with contextlib.suppress(ClientLeftError):
-            await application(scope, receive, send_if_there)
+            await application(scope, receive_in_time, send_if_there)
 
     return on_connection
 
@@ -68,7 +156,7 @@ class DoorServer:
         self._socket = listening
         config = uvicorn.Config(
             door,
-            http=_TlsProtocol,
+            http=partial(_TlsProtocol, open_connections=Counter()),  # type: ignore[arg-type]  # called like one
             ws="none",
             lifespan="off",
             loop="none",

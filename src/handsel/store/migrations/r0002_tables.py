@@ -28,6 +28,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("acme_authorizations", schema=None) as batch_op:
         batch_op.create_index("acme_authorizations_by_name", ["account", "identifier"], unique=False)
+        batch_op.create_index(
+            "acme_authorizations_in_process",
+            ["status"],
+            unique=False,
+            sqlite_where=sa.text("status = 'processing'"),
+            postgresql_where=sa.text("status = 'processing'"),
+        )
 
     op.create_table(
         "acme_external_keys",
@@ -66,6 +73,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("replaces"),
     )
     with op.batch_alter_table("acme_orders", schema=None) as batch_op:
+        batch_op.create_index(
+            "acme_orders_in_process",
+            ["status"],
+            unique=False,
+            sqlite_where=sa.text("status = 'processing'"),
+            postgresql_where=sa.text("status = 'processing'"),
+        )
         batch_op.create_index(batch_op.f("ix_acme_orders_account"), ["account"], unique=False)
 
     op.create_table(

@@ -71,7 +71,10 @@ class AcmeDoor:
         )  # fmt: skip
 
     async def recover(self) -> None:
-        """After a start, once intentions were settled: orders can be finalized again, challenges are looked at."""
+        """After intentions were settled: their orders can be finalized again, and challenges are looked at.
+
+        What is under way here is left alone, so this may be called at any time.
+        """
         means = self._means
         left = await means.objects.orders_in_process()
         abandoned = await means.objects.abandoned([each.serial for each in left if each.serial])

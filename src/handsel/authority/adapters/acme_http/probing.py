@@ -33,19 +33,23 @@ class Probing:
         self._objects = objects
         self._probe = probe
         self._on_bug = on_bug
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     def look(self, authorization: Authorization, challenge: Challenge, thumbprint: str) -> None:
-        """Begin to look at a challenge that was started."""
+        """Begin to look at a challenge that was started, unless that is under way."""
+        name = (authorization.authorization_id, challenge.kind)
+        if name in self._under_way:
+            return
         task = asyncio.get_running_loop().create_task(self._settle(authorization, challenge, thumbprint))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._under_way[name] = task
+        task.add_done_callback(lambda _done: self._under_way.pop(name, None))
 
     async def stop(self) -> None:
         """Leave off; what was under way is looked at again after the next start."""
-        for task in self._under_way:
+        tasks = list(self._under_way.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _settle(self, authorization: Authorization, challenge: Challenge, thumbprint: str) -> None:
         failure: Problem | None = None

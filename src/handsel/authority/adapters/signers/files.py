@@ -23,10 +23,14 @@ class FileKeys:
 
     @property
     def custody(self) -> str:
-        """In whose keeping the keys are."""
-        if self._password is None:
-            return f"files in {self._folder}, not encrypted, readable by their owner alone"
-        return f"files in {self._folder}, encrypted with a password"
+        """In whose keeping the keys are, by what the files are and not by whether a password was given."""
+        names = self.names()
+        encrypted = sum(self.is_encrypted(name) for name in names)
+        if names and encrypted == len(names):
+            return f"files in {self._folder}, encrypted with a password"
+        if encrypted:
+            return f"files in {self._folder}, {encrypted} of {len(names)} encrypted with a password"
+        return f"files in {self._folder}, not encrypted, readable by their owner alone"
 
     def load(self, name: str) -> PrivateKey:
         """Raises `StateError`: it is gone, open to others, damaged, or the password is not its own."""

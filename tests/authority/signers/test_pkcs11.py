@@ -1,0 +1,143 @@
+"""Keys in a token: everything that the CA signs is signed there too, and OpenSSL believes it (pki.md, section 6)."""
+
+from __future__ import annotations
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from handsel.authority import service
+from handsel.authority.adapters.issuing import Issuing
+from handsel.authority.adapters.signers.folder import KeyFolder
+from handsel.authority.adapters.signers.pkcs11 import TokenKeys, TokenUri
+from handsel.authority.hierarchy import CaPlan
+from handsel.authority.model import Domain, Host, Issuers
+from handsel.authority.profile import Lifetimes, profiles
+from handsel.errors import StateError, UsageError
+from handsel.pki import csr
+from handsel.pki.certificate import to_pem
+from handsel.pki.keys import KeyType, PrivateKey
+from handsel.pki.revocation import ListHead, make_list
+from tests.authority.signers.token import soft_token, unload
+from tests.support import NOW, TRUST_DOMAIN
+
+KINDS = [KeyType.P256, KeyType.P384, KeyType.RSA2048, KeyType.ED25519]
+WEB = TRUST_DOMAIN.workload("default", "web")
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory):
+    with soft_token(tmp_path_factory.mktemp("token")) as found:
+        yield found
+
+
+def _keys(uri: str, prefix: str) -> TokenKeys:
+    path, _, query = uri.partition("?")
+    return TokenKeys(TokenUri.parse(f"{path};object={prefix}-?{query}"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_chain_and_a_list_signed_in_a_token_are_good_for_openssl(uri, tmp_path, kind):
+    folder = KeyFolder(tmp_path / "authority", _keys(uri, f"chain-{kind}"))
+    folder.make(TRUST_DOMAIN, (CaPlan(kind=kind),), now=NOW, root_kind=kind)
+    issuer = folder.load("issuing", TRUST_DOMAIN)
+    assert (issuer.key.kind, issuer.key.remote, issuer.key.is_quick) == (kind, True, False)
+    assert not list((tmp_path / "authority").glob("*.key"))
+    domain = Domain(TRUST_DOMAIN, {"web": WEB}, profiles(Lifetimes()))
+    host = Host("a1", "host.example", ("web",), NOW)
+    request = csr.build(PrivateKey.generate(), WEB)
+    intent = service.sign_workloads(host, [("web", request)], domain=domain, issuers=Issuers.only(issuer), now=NOW)
+    (leaf,) = service.issue(intent, now=NOW).answer
+    crl = make_list(ListHead(1, NOW, NOW + timedelta(hours=1)), [], issuer.certificate, issuer.key)
+    assert x509.load_der_x509_crl(crl).is_signature_valid(issuer.certificate.parsed.public_key())
+    for name, content in (("root", (issuer.root,)), ("ca", (issuer.certificate,)), ("leaf", (leaf.certificate,))):
+        (tmp_path / name).write_bytes(to_pem(content))
+    crl_pem = x509.load_der_x509_crl(crl).public_bytes(serialization.Encoding.PEM)
+    (tmp_path / "crl").write_bytes(crl_pem)
+    checked = subprocess.run(
+        ["openssl", "verify", "-x509_strict", "-crl_check", "-CRLfile", "crl", "-attime", str(int(NOW.timestamp()) + 5),
+         "-CAfile", "root", "-untrusted", "ca", "leaf"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.stdout == "leaf: OK\n", checked.stderr
+
+
+# The library complains, of itself, about a search in a session that the module has forgotten.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_certificates_go_on_when_the_module_restarts_in_the_middle(uri, tmp_path, store):
+    keys = _keys(uri, "restart")
+    folder = KeyFolder(tmp_path / "authority", keys)
+    issuer, _ = folder.open(TRUST_DOMAIN, now=NOW)
+    domain = Domain(TRUST_DOMAIN, {"web": WEB}, profiles(Lifetimes()))
+    issuing = Issuing(store, lambda: Issuers.only(issuer))
+
+    async def one() -> None:
+        request = csr.build(PrivateKey.generate(), WEB)
+        host = Host("a1", "host.example", ("web",), NOW)
+        (leaf,) = await issuing.issue(
+            service.sign_workloads(host, [("web", request)], domain=domain, issuers=issuing.issuers(), now=NOW)
+        )
+        leaf.certificate.parsed.verify_directly_issued_by(issuer.certificate.parsed)
+
+    await one()
+    unload(str(keys._uri.module))  # every session is gone
+    await one()
+    again, made = KeyFolder(tmp_path / "authority", _keys(uri, "restart")).open(TRUST_DOMAIN, now=NOW)
+    assert not made
+    assert again.certificate == issuer.certificate
+
+
+def test_many_threads_use_one_session(uri):
+    key = _keys(uri, "threads").make("issuing", KeyType.P256)
+    with ThreadPoolExecutor(8) as pool:
+        requests = list(pool.map(lambda _: csr.build(key, None), range(40)))
+    assert {csr.parse(each).public_key_der for each in requests} == {key.public_der()}
+
+
+def test_a_key_of_a_token_is_found_removed_and_never_shown(uri):
+    keys = _keys(uri, "life")
+    assert not keys.exists("root")
+    made = keys.make("root", KeyType.P256)
+    assert keys.exists("root")
+    assert keys.make("root", KeyType.P256).public_der() == made.public_der()
+    with pytest.raises(TypeError, match="never shown"):
+        made.pem()
+    with pytest.raises(StateError, match="is p256, not p384"):
+        keys.make("root", KeyType.P384)
+    keys.remove("root")
+    assert not keys.exists("root")
+    with pytest.raises(StateError, match="no keys called"):
+        keys.load("root")
+
+
+def test_a_wrong_pin_is_told_in_one_line_and_the_right_one_works(uri, tmp_path):
+    (tmp_path / "pin").write_text("0000-0000")
+    path, _, query = uri.partition("?")
+    module = query.partition("&")[0]
+    unload(module.removeprefix("module-path="))
+    wrong = TokenKeys(TokenUri.parse(f"{path}?{module}&pin-source={tmp_path}/pin"))
+    with pytest.raises(StateError, match="does not do it"):
+        wrong.exists("root")
+    assert not TokenKeys(TokenUri.parse(uri)).exists("nothing")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file:keys", "starts with pkcs11:"),
+        ("pkcs11:token=a", "module-path"),
+        ("pkcs11:token=a?module-path=/m", "pin-source"),
+        ("pkcs11:token=a;token=b?module-path=/m&pin-source=/p", "twice"),
+        ("pkcs11:token=a?module-path=/m&pin-value=1234", "no place in a setting"),
+        ("pkcs11:token=a;slot-id=1?module-path=/m&pin-source=/p", "slot-id"),
+    ],
+)
+def test_a_uri_that_says_too_little_or_too_much_is_refused(text, said):
+    with pytest.raises(UsageError, match=said):
+        TokenUri.parse(text)
+    good = TokenUri.parse("pkcs11:token=a%20b;object=ca-?module-path=/m.so&pin-source=file:///run/pin")
+    assert (good.token, good.prefix, str(good.module), str(good.pin_source)) == ("a b", "ca-", "/m.so", "/run/pin")

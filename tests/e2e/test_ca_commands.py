@@ -1,0 +1,300 @@
+"""The CA's hierarchy and keys by the real commands: made, shown, encrypted, in a token, and with a root elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from bench.acme_client import Client, Responder, requests
+from handsel.errors import ExitCode
+from handsel.pki.certificate import parse_pem, to_pem
+from tests.e2e.authority_process import authority
+from tests.e2e.mesh_process import Handsel, environment, free_port, run, short_folder
+
+PARTNERS = """
+services: {{}}
+authority:
+  acme: {{validation: {{http_port: {port}}}}}
+  issuing:
+    partners: {{key: p384, permitted: {{dns: [localhost]}}}}
+  profiles:
+    partners: {{issuer: partners, lifetime: 30d}}
+"""
+
+
+def ordered(running, port: int, directory: str = "directory") -> list[x509.Certificate]:
+    """A chain for `localhost`, from an ACME directory of a running authority."""
+
+    async def order() -> bytes:
+        responder = Responder()
+        server = await responder.serve(port)
+        client = Chain(f"{running.url}/acme/{directory}", ssl.create_default_context(cafile=running.roots), responder)
+        await client.register()
+        await client.issue(requests(1)[0])
+        server.close()
+        client.close()
+        return client.chain
+
+    return [each.parsed for each in parse_pem(asyncio.run(order()))]
+
+
+class Chain(Client):
+    """A client that keeps the chain that it got."""
+
+    chain = b""
+
+    async def _post(self, url, payload):
+        answer = await super()._post(url, payload)
+        if b"BEGIN CERTIFICATE" in answer[2]:
+            self.chain = answer[2]
+        return answer
+
+    def close(self) -> None:
+        assert self._streams
+        self._streams[1].close()
+
+
+def openssl(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=False, env=environment()
+    )
+    return done.stdout + done.stderr
+
+
+def verify(running, chain: list[x509.Certificate]) -> str:
+    leaf, *between = (parse_pem(each.public_bytes(Encoding.PEM))[0] for each in chain)
+    (running.folder / "leaf.pem").write_bytes(to_pem((leaf,)))
+    (running.folder / "between.pem").write_bytes(to_pem(tuple(between)))
+    return openssl(
+        running.folder, "verify", "-x509_strict", "-CAfile", "roots.pem", "-untrusted", "between.pem", "leaf.pem"
+    )
+
+
+def test_a_second_ca_has_a_directory_ocsp_and_lists_of_its_own():
+    port = free_port()
+    with authority(PARTNERS.format(port=port)) as running:
+        chain = ordered(running, port, "ca/partners/directory")
+        assert "leaf.pem: OK" in verify(running, chain)
+        assert "partners" in chain[1].subject.rfc4514_string()
+        access = chain[0].extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+        ocsp = next(each.access_location.value for each in access if "ocsp" in each.access_location.value)
+        ask = (
+            "ocsp", "-sha256", "-issuer", "between.pem", "-cert", "leaf.pem", "-url", ocsp, "-CAfile", "roots.pem",
+        )  # fmt: skip
+        assert "leaf.pem: good" in openssl(running.folder, *ask)
+        assert running.run("cert", "revoke", f"{chain[0].serial_number:x}").returncode == ExitCode.OK
+        answered = openssl(running.folder, *ask)
+        assert "leaf.pem: revoked" in answered
+        assert "Response verify OK" in answered
+        assert running.run("ca", "crl", "build").returncode == ExitCode.OK
+        lists = [
+            x509.load_der_x509_crl(file.read_bytes()) for file in (running.state / "server/crl/partners").glob("*.crl")
+        ]
+        assert any(each.get_revoked_certificate_by_serial_number(chain[0].serial_number) for each in lists)
+        assert all(each.is_signature_valid(chain[1].public_key()) for each in lists)
+        # The control: the mesh's own CA signs for the usual directory.
+        assert "partners" not in ordered(running, port)[1].subject.rfc4514_string()
+
+
+def test_its_name_constraints_are_told_to_who_asks_for_another_name():
+    port = free_port()
+    text = PARTNERS.format(port=port).replace("dns: [localhost]", "dns: [partners.internal]")
+    with authority(text) as running:
+        with pytest.raises(RuntimeError, match="name constraints"):
+            ordered(running, port, "ca/partners/directory")
+        assert ordered(running, port)
+
+
+@pytest.fixture
+def folder():
+    with short_folder() as made:
+        for name in ("password", "root-password"):
+            (made / name).write_text(f"the {name} of a test\n")
+            (made / name).chmod(0o600)
+        yield made
+
+
+def handsel(folder: Path, *arguments: str, code: int = ExitCode.OK) -> str:
+    done = run(*arguments, cwd=folder)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def shown(folder: Path, *more: str) -> dict:
+    return json.loads(handsel(folder, "ca", "show", "--state", "s", "-o", "json", *more))
+
+
+SERVER = ("server", "--state", "s", "--listen", "127.0.0.1:0", "--metrics-port", "0", "--status-port", "0")
+
+
+def starts(folder: Path, *more: str) -> None:
+    """A server starts on the state of this folder, and stops."""
+    server = Handsel(folder, "server", *SERVER, *more)
+    try:
+        server.wait_for("server https://")
+    finally:
+        server.stop()
+
+
+def test_an_authority_is_made_before_its_server_and_the_server_takes_it(folder):
+    planned = handsel(folder, "ca", "init", "--state", "s", "--key", "p384", "--dry-run")
+    assert "would make root, issuing" in planned
+    assert not (folder / "s").exists()
+    handsel(folder, "ca", "init", "--state", "s", "--key", "p384")
+    before = shown(folder)
+    root, issuing = before["authorities"]
+    assert (root["key"], issuing["key"], before["rootIsHere"], before["warnings"]) == ("p384", "p256", True, [])
+    starts(folder)
+    assert shown(folder) == before
+    assert "already" in handsel(folder, "ca", "init", "--state", "s", code=ExitCode.USAGE)
+
+
+def test_keys_are_encrypted_in_place_and_the_server_asks_for_the_password(folder):
+    handsel(folder, "ca", "init", "--state", "s")
+    before = shown(folder)
+    assert "not encrypted" in before["custody"]
+    handsel(folder, "ca", "keys", "encrypt", "--new-password-file", "password", "--state", "s", "--dry-run")
+    assert "not encrypted" in shown(folder)["custody"]
+    handsel(folder, "ca", "keys", "encrypt", "--new-password-file", "password", "--state", "s")
+    for key in (folder / "s/server/authority").glob("*.key"):
+        assert key.read_bytes().startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
+    after = shown(folder)
+    assert after["authorities"] == before["authorities"]
+    assert "encrypted with a password" in after["custody"]
+    for refused, why in (((), "is encrypted"), (("--key-password-file", "root-password"), "cannot be read")):
+        said = handsel(folder, *SERVER, *refused, code=ExitCode.FAILED)
+        assert why in said
+        assert len(said.strip().splitlines()) <= 2
+    starts(folder, "--key-password-file", "password")
+
+
+def test_keys_are_not_encrypted_under_a_running_server(folder):
+    server = Handsel(folder, "server", *SERVER)
+    try:
+        server.wait_for("server https://")
+        encrypt = ("ca", "keys", "encrypt", "--new-password-file", "password", "--state", "s")
+        assert "in use" in handsel(folder, *encrypt, code=ExitCode.FAILED)
+    finally:
+        server.stop()
+    handsel(folder, *encrypt)
+
+
+def test_a_root_elsewhere_signs_cas_that_the_server_takes_up(folder):
+    """The server never sees the root's key again: its tickets pin it all the same."""
+    handsel(folder, "ca", "init", "--state", "s", "--offline-root", "away", "--offline-password-file", "root-password")
+    keys = folder / "s/server/authority"
+    assert sorted(path.name for path in keys.glob("*.key")) == ["issuing.key"]
+    assert sorted(path.name for path in (folder / "away").glob("*.key")) == ["root-next.key", "root.key"]
+    first = shown(folder)
+    assert first["rootIsHere"] is False
+    assert len(set(first["pins"])) == 2
+    starts(folder)
+
+    (folder / "handsel.yaml").write_text(PARTNERS.format(port=80))
+    missing = handsel(folder, *SERVER, code=ExitCode.FAILED)
+    assert "the root's key is not here" in missing
+    handsel(folder, "ca", "request", "partners", "--state", "s", "--out", "partners.csr")
+    assert "verify OK" in openssl(folder, "req", "-in", "partners.csr", "-noout", "-verify")
+    sign = (
+        "ca", "sign", "--root", "away", "--password-file", "root-password", "--csr", "partners.csr", "--name",
+        "partners", "--permit", "dns:localhost", "--lifetime", "100d", "--out", "partners.crt",
+    )  # fmt: skip
+    handsel(folder, *sign, "--dry-run")
+    assert not (folder / "partners.crt").exists()
+    handsel(folder, *sign)
+    handsel(folder, "ca", "install", "partners.crt", "--name", "partners", "--state", "s")
+    (partners,) = (each for each in shown(folder)["authorities"] if each["name"] == "partners")
+    assert (partners["key"], partners["permitted"], partners["keyIsHere"]) == ("p384", ["dns:localhost"], True)
+    starts(folder)
+
+
+def test_what_is_not_for_this_authority_is_not_installed(folder):
+    for state, away in (("s", "away"), ("other", "elsewhere")):
+        handsel(
+            folder, "ca", "init", "--state", state, "--offline-root", away, "--offline-password-file", "root-password"
+        )
+    (folder / "handsel.yaml").write_text(PARTNERS.format(port=80))
+    handsel(folder, "ca", "request", "partners", "--state", "s", "--out", "partners.csr")
+
+    def signed_by(root: str, csr: str = "partners.csr") -> None:
+        handsel(
+            folder, "ca", "sign", "--root", root, "--password-file", "root-password", "--csr", csr, "--name",
+            "partners", "--out", "partners.crt",
+        )  # fmt: skip
+
+    install = ("ca", "install", "partners.crt", "--name", "partners", "--state", "s")
+    signed_by("elsewhere")
+    assert "not signed by this authority's root" in handsel(folder, *install, code=ExitCode.FAILED)
+    handsel(folder, "ca", "request", "partners", "--state", "other", "--out", "others.csr")
+    signed_by("away", "others.csr")
+    assert "not for the key" in handsel(folder, *install, code=ExitCode.FAILED)
+    signed_by("away")
+    handsel(folder, *install)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (("--csr", "nowhere"), "cannot be read"),
+        (("--csr", "password"), "no certificate request"),
+        (("--root", "nowhere"), "no authority"),
+        (("--password-file", "nowhere"), "cannot be read"),
+        (("--password-file", "password"), "cannot be read"),
+        (("--permit", "localhost"), "dns:NAME"),
+        (("--permit", "ip:10.0.0.1/8"), "ip:10.0.0.1/8"),
+        (("--lifetime", "soon"), "--lifetime"),
+    ],
+)
+def test_what_cannot_be_signed_is_one_line(folder, change, why):
+    handsel(folder, "ca", "init", "--state", "s", "--offline-root", "away", "--offline-password-file", "root-password")
+    handsel(folder, "ca", "request", "issuing", "--state", "s", "--out", "a.csr")
+    sign = ("ca", "sign", "--root", "away", "--password-file", "root-password", "--csr", "a.csr", "--out", "a.crt")
+    done = run(*sign, *change, cwd=folder)
+    assert done.returncode in (ExitCode.FAILED, ExitCode.USAGE)
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "a.crt").exists()
+    handsel(folder, *sign)
+
+
+def test_a_server_whose_keys_are_in_a_token_starts_again_and_signs(folder):
+    module = next((path for path in _MODULES if Path(path).exists()), None)
+    if module is None or not shutil.which("softhsm2-util"):
+        pytest.skip("needs softhsm2")
+    (folder / "tokens").mkdir()
+    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder}/tokens\n")
+    (folder / "pin").write_text("2580-1379\n")
+    before = os.environ.get("SOFTHSM2_CONF")
+    os.environ["SOFTHSM2_CONF"] = str(folder / "softhsm2.conf")
+    try:
+        initialise = ("--init-token", "--free", "--label", "handsel", "--pin", "2580-1379", "--so-pin", "97531-8642")
+        subprocess.run(["softhsm2-util", *initialise], check=True, capture_output=True)
+        port = free_port()
+        uri = f"pkcs11:token=handsel?module-path={module}&pin-source={folder}/pin"
+        text = PARTNERS.format(port=port).replace("authority:\n", f"authority:\n  keys: '{uri}'\n")
+        with authority(text) as running:
+            for _ in range(2):
+                chain = ordered(running, port, "ca/partners/directory")
+                assert "leaf.pem: OK" in verify(running, chain)
+                held = {path.name for path in (running.state / "server/authority").glob("*.key")}
+                assert held <= {"journal.key"}
+                running.server.stop()
+                running.start()
+            assert "PKCS #11 token 'handsel'" in running.json("ca", "show")["custody"]
+    finally:
+        os.environ.pop("SOFTHSM2_CONF")
+        if before is not None:
+            os.environ["SOFTHSM2_CONF"] = before
+
+
+_MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")

@@ -83,7 +83,7 @@ def _handsel(answering: int) -> Iterator[tuple[int, str, ssl.SSLContext]]:
     with folder() as place:
         validation = f"validation: {{http_port: {answering}}}"
         (place / "handsel.yaml").write_text(f"authority:\n  acme:\n    {validation}\n")
-        command = [HANDSEL, "server", "--state", "s", "--listen", "127.0.0.1:0", "--metrics-port", "0",
+        command = [HANDSEL, "server", "--state", "s", "--listen", "127.0.0.1:0", "--metrics-port", "0", "--status-port", "0",
                    "--status-port", "0", "-f", "handsel.yaml"]  # fmt: skip
         process = start(command, place / "server.log")
         try:

@@ -40,7 +40,7 @@ def bench(report: Report, _options: object) -> None:
     with folder() as place:
         (place / "handsel.yaml").write_text("services:\n  web: {}\n")
         state = place / "s"
-        listen = ["--listen", "127.0.0.1:0", "--metrics-port", "0"]
+        listen = ["--listen", "127.0.0.1:0", "--metrics-port", "0", "--status-port", "0"]
         process = start([HANDSEL, "server", "-f", "handsel.yaml", "--state", "s", *listen], place / "server.log")
         try:
             wait_for(lambda: said(place / "server.log"), 20, 0.05, "the server")

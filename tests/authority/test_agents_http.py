@@ -103,3 +103,12 @@ async def test_a_body_that_makes_no_sense_is_a_protocol_error(world, call):
 async def test_anybody_can_see_the_roots(world):
     answer = await world.agents.routes()["GET", f"{PREFIX}/roots"](Request("GET", "/", {}, {}, b""))
     assert parse_pem(answer.body) == (world.authority.issuer.root,)
+
+
+@pytest.mark.parametrize(("call", "body"), CALLS)
+async def test_an_agent_whose_certificate_is_revoked_is_not_listened_to(world, call, body):
+    agent = (await world.joined_host()).chain[0]
+    assert (await world.call(call, body, agent)).status == 200
+    world.revoked.add(agent.serial)
+    with pytest.raises(NotAuthorised, match="revoked"):
+        await world.call(call, body, agent)

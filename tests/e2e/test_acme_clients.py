@@ -128,9 +128,10 @@ def test_certbot_gets_renews_and_revokes(open_world: World) -> None:
     open_world.order("-d", "a.test.internal", "-d", "b.test.internal")
     first = open_world.got("a.test.internal")
     assert first.dns_names == ["a.test.internal", "b.test.internal"]
-    kept = open_world.certbot("renew", "--no-random-sleep-on-renew")
+    renew = ["renew", "--cert-name", "a.test.internal", "--no-random-sleep-on-renew"]
+    kept = open_world.certbot(*renew)
     assert "not yet due" in kept
-    open_world.certbot("renew", "--no-random-sleep-on-renew", "--force-renewal")
+    open_world.certbot(*renew, "--force-renewal")
     second = open_world.got("a.test.internal")
     assert second.serial != first.serial
     open_world.certbot("revoke", "--cert-name", "a.test.internal", "--reason", "superseded", "--delete-after-revoke")
@@ -256,6 +257,15 @@ def test_certbot_with_an_external_key() -> None:
         assert done.returncode == 0, done.stderr
         said = made.certbot("renew", "--no-random-sleep-on-renew", "--force-renewal", fails=True)
         assert "deactivated" in said
+
+
+def test_nothing_is_answered_without_tls(open_world: World) -> None:
+    """RFC 8555 §6.1 HTTPS only; the control is the same address by HTTPS."""
+    https = f"{open_world.authority.url}/acme/directory"
+    with urllib.request.urlopen(https, context=_trusting(open_world), timeout=10) as answer:
+        assert "newOrder" in json.load(answer)
+    with pytest.raises(OSError):
+        urllib.request.urlopen(https.replace("https:", "http:"), timeout=10)
 
 
 # uacme

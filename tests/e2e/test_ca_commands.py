@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import shutil
-import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from bench.acme_client import Client, Responder, requests
 from handsel.errors import ExitCode
-from handsel.pki.certificate import parse_pem, to_pem
-from tests.e2e.authority_process import authority
+from tests.authority.signers.token import soft_token
+from tests.e2e.authority_process import Authority, authority
 from tests.e2e.mesh_process import Handsel, environment, free_port, run, short_folder
 
 PARTNERS = """
@@ -31,36 +27,29 @@ authority:
 """
 
 
-def ordered(running, port: int, directory: str = "directory") -> list[x509.Certificate]:
-    """A chain for `localhost`, from an ACME directory of a running authority."""
-
-    async def order() -> bytes:
-        responder = Responder()
-        server = await responder.serve(port)
-        client = Chain(f"{running.url}/acme/{directory}", ssl.create_default_context(cafile=running.roots), responder)
-        await client.register()
-        await client.issue(requests(1)[0])
-        server.close()
-        client.close()
-        return client.chain
-
-    return [each.parsed for each in parse_pem(asyncio.run(order()))]
+_CERTBOT = Path(sys.executable).parent / "certbot"
 
 
-class Chain(Client):
-    """A client that keeps the chain that it got."""
+def certbot(running: Authority, port: int, directory: str) -> subprocess.CompletedProcess[str]:
+    """Order a certificate for `localhost` from an ACME directory of a running authority."""
+    if not _CERTBOT.exists():
+        pytest.skip("needs certbot")
+    folders = [f"--{name}-dir={running.folder / 'certbot' / name}" for name in ("config", "work", "logs")]
+    return subprocess.run(
+        [str(_CERTBOT), "certonly", *folders, "--server", f"{running.url}/acme/{directory}", "-n", "--agree-tos",
+         "--standalone", f"--http-01-port={port}", "--register-unsafely-without-email", "-d", "localhost",
+         "--force-renewal"], check=False, capture_output=True, text=True, timeout=60,
+        env={**environment(), "REQUESTS_CA_BUNDLE": str(running.roots)},
+    )  # fmt: skip
 
-    chain = b""
 
-    async def _post(self, url, payload):
-        answer = await super()._post(url, payload)
-        if b"BEGIN CERTIFICATE" in answer[2]:
-            self.chain = answer[2]
-        return answer
-
-    def close(self) -> None:
-        assert self._streams
-        self._streams[1].close()
+def ordered(running: Authority, port: int, directory: str = "directory") -> list[x509.Certificate]:
+    """The chain that certbot got."""
+    done = certbot(running, port, directory)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return x509.load_pem_x509_certificates(
+        (running.folder / "certbot/config/live/localhost/fullchain.pem").read_bytes()
+    )
 
 
 def openssl(folder: Path, *arguments: str) -> str:
@@ -70,10 +59,11 @@ def openssl(folder: Path, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def verify(running, chain: list[x509.Certificate]) -> str:
-    leaf, *between = (parse_pem(each.public_bytes(Encoding.PEM))[0] for each in chain)
-    (running.folder / "leaf.pem").write_bytes(to_pem((leaf,)))
-    (running.folder / "between.pem").write_bytes(to_pem(tuple(between)))
+def verify(running: Authority, chain: list[x509.Certificate]) -> str:
+    """What OpenSSL thinks of it."""
+    leaf, *between = (each.public_bytes(Encoding.PEM) for each in chain)
+    (running.folder / "leaf.pem").write_bytes(leaf)
+    (running.folder / "between.pem").write_bytes(b"".join(between))
     return openssl(
         running.folder, "verify", "-x509_strict", "-CAfile", "roots.pem", "-untrusted", "between.pem", "leaf.pem"
     )
@@ -109,8 +99,9 @@ def test_its_name_constraints_are_told_to_who_asks_for_another_name():
     port = free_port()
     text = PARTNERS.format(port=port).replace("dns: [localhost]", "dns: [partners.internal]")
     with authority(text) as running:
-        with pytest.raises(RuntimeError, match="name constraints"):
-            ordered(running, port, "ca/partners/directory")
+        done = certbot(running, port, "ca/partners/directory")
+        assert done.returncode != 0
+        assert "name constraints" in done.stdout + done.stderr
         assert ordered(running, port)
 
 
@@ -268,19 +259,8 @@ def test_what_cannot_be_signed_is_one_line(folder, change, why):
 
 
 def test_a_server_whose_keys_are_in_a_token_starts_again_and_signs(folder):
-    module = next((path for path in _MODULES if Path(path).exists()), None)
-    if module is None or not shutil.which("softhsm2-util"):
-        pytest.skip("needs softhsm2")
-    (folder / "tokens").mkdir()
-    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder}/tokens\n")
-    (folder / "pin").write_text("2580-1379\n")
-    before = os.environ.get("SOFTHSM2_CONF")
-    os.environ["SOFTHSM2_CONF"] = str(folder / "softhsm2.conf")
-    try:
-        initialise = ("--init-token", "--free", "--label", "handsel", "--pin", "2580-1379", "--so-pin", "97531-8642")
-        subprocess.run(["softhsm2-util", *initialise], check=True, capture_output=True)
-        port = free_port()
-        uri = f"pkcs11:token=handsel?module-path={module}&pin-source={folder}/pin"
+    port = free_port()
+    with soft_token(folder / "token") as uri:
         text = PARTNERS.format(port=port).replace("authority:\n", f"authority:\n  keys: '{uri}'\n")
         with authority(text) as running:
             for _ in range(2):
@@ -291,10 +271,3 @@ def test_a_server_whose_keys_are_in_a_token_starts_again_and_signs(folder):
                 running.server.stop()
                 running.start()
             assert "PKCS #11 token 'handsel'" in running.json("ca", "show")["custody"]
-    finally:
-        os.environ.pop("SOFTHSM2_CONF")
-        if before is not None:
-            os.environ["SOFTHSM2_CONF"] = before
-
-
-_MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")

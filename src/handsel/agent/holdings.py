@@ -19,8 +19,9 @@ from handsel.link.messages import (
     Rejection,
     Resources,
     WorkloadReport,
+    fingerprint_of,
 )
-from handsel.pki.certificate import to_pem
+from handsel.pki.certificate import Certificate, to_pem
 from handsel.xds import secret
 from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, Resource
 from handsel.xds.snapshot import Snapshot, snapshot
@@ -102,9 +103,18 @@ def wanted_files(workload: Workload) -> list[str]:
 
 
 def report(
-    workload: Workload, layout: Layout, address: str, *, in_sync: bool, rejections: tuple[Rejection, ...]
+    workload: Workload,
+    layout: Layout,
+    address: str,
+    *,
+    in_sync: bool,
+    rejections: tuple[Rejection, ...],
+    roots: tuple[Certificate, ...] = (),
 ) -> WorkloadReport | None:
-    """What the server is told of a workload; None until its ports are chosen."""
+    """What the server is told of a workload; None until its ports are chosen.
+
+    `roots` are what its proxy was given: it uses them once it is in sync.
+    """
     if workload.ports is None:
         return None
     ports, pair = workload.ports, workload.key_pair
@@ -120,6 +130,7 @@ def report(
         certificate_not_after=pair.leaf.not_after if pair else None,
         in_sync=in_sync,
         rejections=rejections,
+        bundle=fingerprint_of(roots) if in_sync else "",
     )
 
 

@@ -12,7 +12,8 @@ from cryptography import x509
 
 from handsel.model.authority import EVERY_NAME, MESH_ISSUER, IssuingCa, NameSet
 from handsel.pki.certificate import Certificate
-from handsel.pki.keys import KeyType
+from handsel.pki.constraints import NameConstraints, Subtrees, constraints_of
+from handsel.pki.keys import KeyType, kind_of
 from handsel.pki.names import TrustDomain
 
 ROOT = "root"
@@ -50,6 +51,31 @@ def plans(written: Mapping[str, IssuingCa]) -> tuple[CaPlan, ...]:
     """Every issuing CA that an authority should have, the mesh's own first."""
     mesh = CaPlan.of(written[MESH_ISSUER]) if MESH_ISSUER in written else CaPlan()
     return (mesh, *(CaPlan.of(each) for name, each in written.items() if name != MESH_ISSUER))
+
+
+def differences(plan: CaPlan, certificate: Certificate) -> list[str]:
+    """What the mesh file says of a CA and its certificate does not, a line each, for people.
+
+    A CA that exists stays what it is until it is replaced: its leaves would not be believed under another.
+    """
+    found: list[str] = []
+    kind = kind_of(certificate.parsed.public_key())
+    if kind is not plan.kind:
+        found.append(f"{plan.name} has a {kind} key, and the mesh file says {plan.kind}: so will its next one")
+    wanted, has = plan.constraints(), constraints_of(certificate) or NameConstraints()
+    halves = (
+        (Subtrees.of(wanted.permitted_subtrees if wanted else None), has.permitted, "may sign for"),
+        (Subtrees.of(wanted.excluded_subtrees if wanted else None), has.excluded, "must not sign for"),
+    )
+    for said, made, what in halves:
+        if _names_of(said) != _names_of(made):
+            shown = ", ".join(sorted(_names_of(made))) or ("any name" if what.startswith("may") else "none")
+            found.append(f"{plan.name} was made as one that {what} {shown}, and the mesh file says otherwise")
+    return found
+
+
+def _names_of(names: Subtrees) -> set[str]:
+    return {f"{kind}:{each}" for kind in ("dns", "ip", "uri", "mail") for each in getattr(names, kind)}
 
 
 def _subtrees(names: NameSet) -> list[x509.GeneralName] | None:

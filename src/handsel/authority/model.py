@@ -49,11 +49,13 @@ class Issuers:
     """The CAs that sign now, by name, and every root that is to be trusted.
 
     `known`: the chains of every CA that ever signed here, by its key id, for leaves that are older than a rotation.
+    `retiring`: CAs that were replaced and still have leaves; they sign only how those stand.
     """
 
     by_name: Mapping[str, Issuer]
     roots: tuple[Certificate, ...]
     known: Mapping[bytes, tuple[tuple[Certificate, ...], ...]] = field(default_factory=dict)
+    retiring: tuple[Issuer, ...] = ()
 
     @classmethod
     def only(cls, issuer: Issuer) -> Issuers:

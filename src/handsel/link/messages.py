@@ -6,8 +6,9 @@ know, so that server N works with agents N and N-1.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -92,6 +93,7 @@ class WorkloadReport:
     """What an agent chose for one workload (address, ports, log), and how it is.
 
     `callee_ports` has one loopback port a callee. `certificate_not_after` is None until there is a certificate.
+    `bundle`: the fingerprint of the roots that its proxy has loaded and verifies with, see `fingerprint_of`.
     """
 
     service: str
@@ -105,6 +107,7 @@ class WorkloadReport:
     certificate_not_after: datetime | None = None
     in_sync: bool = False
     rejections: tuple[Rejection, ...] = ()
+    bundle: str = ""
 
 
 @dataclass(frozen=True)
@@ -241,6 +244,11 @@ class Resources:
         )
 
 
+def fingerprint_of(roots: Iterable[Certificate]) -> str:
+    """By what a set of roots is called in a report: a SHA-256 in hex, whatever their order."""
+    return hashlib.sha256(b"".join(sorted(bytes.fromhex(each.fingerprint) for each in roots))).hexdigest()
+
+
 def _encode_workload(report: WorkloadReport) -> wire.WorkloadReport:
     ends = report.certificate_not_after
     return wire.WorkloadReport(
@@ -255,6 +263,7 @@ def _encode_workload(report: WorkloadReport) -> wire.WorkloadReport:
         certificate_not_after=int(ends.timestamp()) if ends else 0,
         in_sync=report.in_sync,
         rejections=[wire.Rejection(type_url=r.type_url, names=r.names, reason=r.reason) for r in report.rejections],
+        bundle=report.bundle,
     )
 
 
@@ -272,6 +281,7 @@ def _decode_workload(message: wire.WorkloadReport) -> WorkloadReport:
         certificate_not_after=datetime.fromtimestamp(ends, UTC) if ends else None,
         in_sync=message.in_sync,
         rejections=tuple(Rejection(r.type_url, tuple(r.names), r.reason) for r in message.rejections),
+        bundle=message.bundle,
     )
 
 

@@ -112,7 +112,7 @@ class Report(_message.Message):
     def __init__(self, workloads: _Optional[_Iterable[_Union[WorkloadReport, _Mapping]]] = ...) -> None: ...
 
 class WorkloadReport(_message.Message):
-    __slots__ = ("service", "address", "application_port", "mesh_port", "proxy_port", "callee_ports", "access_log", "certificate_serial", "certificate_not_after", "in_sync", "rejections")
+    __slots__ = ("service", "address", "application_port", "mesh_port", "proxy_port", "callee_ports", "access_log", "certificate_serial", "certificate_not_after", "in_sync", "rejections", "bundle")
     class CalleePortsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +131,7 @@ class WorkloadReport(_message.Message):
     CERTIFICATE_NOT_AFTER_FIELD_NUMBER: _ClassVar[int]
     IN_SYNC_FIELD_NUMBER: _ClassVar[int]
     REJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
     service: str
     address: str
     application_port: int
@@ -142,7 +143,8 @@ class WorkloadReport(_message.Message):
     certificate_not_after: int
     in_sync: bool
     rejections: _containers.RepeatedCompositeFieldContainer[Rejection]
-    def __init__(self, service: _Optional[str] = ..., address: _Optional[str] = ..., application_port: _Optional[int] = ..., mesh_port: _Optional[int] = ..., proxy_port: _Optional[int] = ..., callee_ports: _Optional[_Mapping[str, int]] = ..., access_log: _Optional[str] = ..., certificate_serial: _Optional[str] = ..., certificate_not_after: _Optional[int] = ..., in_sync: _Optional[bool] = ..., rejections: _Optional[_Iterable[_Union[Rejection, _Mapping]]] = ...) -> None: ...
+    bundle: str
+    def __init__(self, service: _Optional[str] = ..., address: _Optional[str] = ..., application_port: _Optional[int] = ..., mesh_port: _Optional[int] = ..., proxy_port: _Optional[int] = ..., callee_ports: _Optional[_Mapping[str, int]] = ..., access_log: _Optional[str] = ..., certificate_serial: _Optional[str] = ..., certificate_not_after: _Optional[int] = ..., in_sync: _Optional[bool] = ..., rejections: _Optional[_Iterable[_Union[Rejection, _Mapping]]] = ..., bundle: _Optional[str] = ...) -> None: ...
 
 class Rejection(_message.Message):
     __slots__ = ("type_url", "names", "reason")

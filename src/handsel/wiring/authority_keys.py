@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,26 +47,29 @@ async def open_authorities(
     )  # fmt: skip
     # After a rotation a CA signs with another key than its first, which the table names.
     signing = [
-        keys.load(each.name, trust_domain, key=active[each.name].key)
-        if each.name in active and active[each.name].key != each.name
-        else each
-        for each in found
+        keys.load(each.name, trust_domain, key=active[each.name].key) if each.name in active else each for each in found
     ]
     new = _unknown(signing, known, now)
     if new and not store.read_only:
         lines = [entry("authority", now, name=each.name, key_id=each.key_id, state=str(each.state)) for each in new]
         await store.commit((*(CaKnown(each) for each in new), *lines))
-    return Opened(issuers_of(signing, [*known, *new]), made)
+    return Opened(issuers_of(keys, trust_domain, signing, [*known, *new]), made)
 
 
-def issuers_of(signing: list[Issuer], known: list[Known]) -> Issuers:
-    """The CAs that sign, the roots to trust, and the chains of what older CAs signed."""
+def issuers_of(keys: KeyFolder, trust_domain: TrustDomain, signing: Sequence[Issuer], known: list[Known]) -> Issuers:
+    """The CAs that sign, the roots to trust, those that retire, and the chains of what older CAs signed."""
     here = [signing[0].root]
     roots = [each.certificate for each in known if each.is_root and each.state is not State.REMOVED]
+    retiring = [
+        keys.load(each.name, trust_domain, key=each.key)
+        for each in known
+        if each.state is State.RETIRING and not each.is_root
+    ]
     return Issuers(
         {each.name: each for each in signing},
         tuple(dict.fromkeys([*here, *roots])),
         hierarchy.chains_known(known),
+        tuple(retiring),
     )
 
 

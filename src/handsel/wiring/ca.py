@@ -61,7 +61,7 @@ def init(
 ) -> list[str]:
     """Make an authority before its server starts for the first time; the names of what was made.
 
-    With `offline` the root's keys go there, encrypted with `offline_password`, and leave the server.
+    With `offline` the root's keys are made there, encrypted when there is an `offline_password`.
     Raises `UsageError` when there is one already, `StateError` when something cannot be written.
     """
     keys = place.open()
@@ -70,31 +70,20 @@ def init(
     for folder in (place.server.root, keys.folder):
         make_folder(folder)
     with hold_lock(place.server.lock, "init"):
-        made = keys.make(place.trust_domain, place.plans, now=_now(), root_kind=root_kind)
-        if offline is not None:
-            if offline_password is None:
-                raise UsageError("the root's keys leave only encrypted: name a --offline-password-file")
-            _take_offline(keys, offline, offline_password)
-    return made
+        if offline is None:
+            return keys.make(place.trust_domain, place.plans, now=_now(), root_kind=root_kind)
+        password = read_password(offline_password) if offline_password else None
+        return _make_below(KeyFolder(offline, FileKeys(offline, password)), keys, place, root_kind)
 
 
-def _take_offline(keys: KeyFolder, target: Path, password_file: Path) -> None:
-    """The root's keys are written to `target`, read back from there, and only then destroyed here."""
-    if not isinstance(keys.keys, FileKeys):
-        raise UsageError(f"the root's key stays where it is: {keys.keys.custody}")
-    password = read_password(password_file)
-    away = KeyFolder(target, FileKeys(target, password))
+def _make_below(away: KeyFolder, keys: KeyFolder, place: Place, root_kind: KeyType) -> list[str]:
+    """Issuing CAs under a root whose keys are made elsewhere: the server's own disk never sees them."""
     if away.has(ROOT):
-        raise UsageError(f"there is a root in {target} already")
-    make_folder(target)
-    away.put(ROOT, keys.roots()[0])
-    for name in (ROOT, NEXT_ROOT):
-        key = keys.keys.load(name)
-        FileKeys(target, password).put(name, key)
-        if FileKeys(target, password).load(name).public_der() != key.public_der():
-            raise StateError(f"the key {name!r} in {target} is not the one that was written")
-    for name in (ROOT, NEXT_ROOT):
-        keys.keys.remove(name)
+        raise UsageError(f"there is a root in {away.folder} already")
+    away.make(place.trust_domain, (), now=_now(), root_kind=root_kind)
+    keys.put(ROOT, away.roots()[0])
+    keys.keep_next_root(away.keys.load(NEXT_ROOT))
+    return [ROOT, *keys.make(place.trust_domain, place.plans, now=_now(), root_key=away.keys.load(ROOT))]
 
 
 def encrypt(place: Place, password_file: Path) -> list[str]:
@@ -175,9 +164,9 @@ def show(place: Place) -> dict[str, Any]:
         "trustDomain": str(place.trust_domain),
         "custody": keys.keys.custody,
         "rootIsHere": keys.keys.exists(ROOT),
-        "pins": list(keys.pins()),
+        "pins": list(keys.public_pins()),
         "authorities": shown,
-        "warnings": [*_warnings(shown), *_missing(place, keys)],
+        "warnings": [*_warnings(shown), *_missing(place, keys), *_differences(place, keys)],
     }
 
 
@@ -220,6 +209,11 @@ def _warnings(shown: list[dict[str, Any]]) -> list[str]:
 
 def _missing(place: Place, keys: KeyFolder) -> list[str]:
     return [f"{plan.name} is in the mesh file and not made yet" for plan in place.plans if not keys.has(plan.name)]
+
+
+def _differences(place: Place, keys: KeyFolder) -> list[str]:
+    found = [(plan, keys.certificate(plan.name)) for plan in place.plans]
+    return [line for plan, made in found if made for line in hierarchy.differences(plan, made)]
 
 
 def _plan(place: Place, name: str) -> CaPlan:

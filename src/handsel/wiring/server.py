@@ -29,7 +29,7 @@ from handsel.authority.adapters.probes import Probes
 from handsel.authority.adapters.search_tables import Search
 from handsel.authority.adapters.signers import read_certificate
 from handsel.authority.adapters.tables import Directory
-from handsel.authority.model import ALL_SERVICES, UNBOUND, Domain, Host, Leaf, TicketBounds
+from handsel.authority.model import ALL_SERVICES, UNBOUND, Domain, Host, Issuers, Leaf, TicketBounds
 from handsel.authority.profile import Lifetimes, profiles
 from handsel.authority.status_places import StatusPlaces
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, listen_unix, server_context
@@ -61,12 +61,14 @@ from handsel.wiring.admin import mesh as admin_mesh
 from handsel.wiring.admin import policy as admin_policy
 from handsel.wiring.admin import registration as admin_registration
 from handsel.wiring.admin import revocation as admin_revocation
+from handsel.wiring.admin import rotation as admin_rotation
 from handsel.wiring.admin.acts import LOCAL, Acts, mount, on_local_socket
 from handsel.wiring.admin.administrators import by_certificate
 from handsel.wiring.admin.mesh import Seen
 from handsel.wiring.authority_keys import key_folder, open_authorities
 from handsel.wiring.leader import Leader, sweep
 from handsel.wiring.ledger import LedgerKeeper
+from handsel.wiring.rotation import Rotations, Surroundings
 from handsel.wiring.server_status import measure
 from handsel.wiring.storage import PLACES, PUBLICATIONS, Storage
 
@@ -167,6 +169,13 @@ class Server:
         self.publications = Publications(self.store)
         self.watches = Watches(self.publications.since)
         self.leader = Leader(self.store)
+        self._rotations = Rotations(
+            self.store, self.keys, self.leader,
+            Surroundings(
+                self.mesh.trust_domain, lambda: self.mesh.authority.issuing, lambda: self.issuers,
+                lambda: self.places, self._take_issuers,
+            ),
+        )  # fmt: skip
         self._hear_of_other_servers()
         await self._open_validation()
         await self.lint_profiles()
@@ -183,6 +192,7 @@ class Server:
         await self.compile()
         self._tasks.append(asyncio.create_task(self._lead()))
         self._tasks.append(asyncio.create_task(self._keep_own_certificate()))
+        self._tasks.append(asyncio.create_task(self._rotations.keep()))
         self._tasks.append(asyncio.create_task(self._ledger.keep()))
 
     async def _open_validation(self) -> None:
@@ -200,6 +210,15 @@ class Server:
         await self.validation.start()
         self._tasks.append(asyncio.create_task(self.validation.listen()))
         self._tasks.append(asyncio.create_task(self.validation.keep()))
+
+    async def _take_issuers(self, issuers: Issuers) -> None:
+        """Others sign from now on: the door shows it, and the agents are told whom to believe."""
+        taken_over = issuers.mesh.certificate != self.issuers.mesh.certificate
+        self.issuers = issuers
+        await self.validation.renew()
+        if taken_over:
+            await self._certify_own()
+        await self.compile()
 
     async def _mesh_crl_made(self) -> None:
         if self.opened and not self.store.read_only:
@@ -321,7 +340,7 @@ class Server:
         self._port = listening.getsockname()[1]
         self._context = server_context(self.issuers.roots)
         await self._certify_own()
-        agents = AgentsDoor(self.issuing, self.directory, self.domain)
+        agents = AgentsDoor(self.issuing, self.directory, self.domain, self.validation.is_revoked)
         self._agents = agents
         joining = JoinDoor(
             self.store, self.issuing, self.directory, Registry(self.store), self._nonces, TrustSources(), self.domain,
@@ -379,6 +398,7 @@ class Server:
                 self.store, self.mesh.trust_domain, lambda: self._ledger.public_key, self._ledger.sign
             ),
             **admin_policy.acts(self.domain, lambda: self.issuers, self.profile_lint.verdicts),
+            **admin_rotation.acts(self._rotations),
             **admin_people.acts(self.store, self.administrators, self.issuing, self.domain),
         }
 

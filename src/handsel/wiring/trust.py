@@ -185,7 +185,9 @@ def _nss(wanted: Wanted, *, dry_run: bool) -> Iterator[Store | Line]:
     certutil = _tool("certutil")
     create = wanted.create_nss and usual.absolute() not in folders
     if not folders and not create:
-        yield _without(wanted, "nss", str(wanted.nss_database or ""), "no database is here", "--create-nss makes one")
+        yield _without(
+            wanted, "nss", str(wanted.nss_database or ""), "no database is here", "install --create-nss makes one"
+        )
     elif certutil is None:
         yield _failure("nss", str(folders[0] if folders else usual), "", "certutil is not here",
                        "apt install libnss3-tools, or dnf install nss-tools")  # fmt: skip
@@ -239,6 +241,7 @@ def _install(store: Store, root: Certificate, name: str, held: list[Entry], *, d
         store.take(name)
     store.put(name, root)
     if not any(entry == Entry(name, root.fingerprint, trusted=True) for entry in store.entries()):
+        store.take(name)
         raise StateError(f"the tool of this store said nothing, but {name} is not trusted there")
     return "trusted", "installed"
 
@@ -260,11 +263,12 @@ def _state(root: Certificate, name: str, held: list[Entry]) -> str:
 
 
 def _as(root: Certificate, name: str, held: list[Entry]) -> str:
-    """Under which name somebody else put it in, when it is not there under ours."""
+    """Under which name it is there, when not under ours: Debian's cacerts get what the system's store has, by a hook."""
     if _state(root, name, held) != "other":
         return ""
     names = [entry.name for entry in held if entry.trusted and entry.fingerprint == root.fingerprint]
-    return f"is there as {names[0]}, which was not put in here"
+    by = "by the system's store" if name in names[0] else "which was not put in here"
+    return f"is there as {names[0]}, {by}"
 
 
 def _formers(store: Store, roots: Sequence[Certificate], *, take: bool, dry_run: bool) -> Iterator[Line]:

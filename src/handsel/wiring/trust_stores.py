@@ -221,7 +221,7 @@ def make_nss_database(certutil: str, folder: Path) -> None:
 
 
 def run(command: Sequence[str], variables: Mapping[str, str] | None = None) -> str:
-    """What a tool of the system prints. Raises `StateError` with the first line of its complaint."""
+    """What a tool of the system prints. Raises `StateError` with the line that it signs, else its first."""
     name = Path(command[0]).name
     try:
         done = subprocess.run(  # noqa: S603  # no shell, and the tool is the system's
@@ -236,7 +236,7 @@ def run(command: Sequence[str], variables: Mapping[str, str] | None = None) -> s
     if done.returncode == 0:
         return done.stdout
     lines = [line for line in (done.stderr + "\n" + done.stdout).splitlines() if line.strip()]
-    said = next((line for line in lines if "error" in line.lower()), lines[0] if lines else "nothing")
+    said = next((line for line in lines if line.startswith(name)), lines[0] if lines else "nothing")
     raise StateError(f"{name} failed with {done.returncode} and said {said.strip()[:_LONGEST_QUOTE]!r}")
 
 

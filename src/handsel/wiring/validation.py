@@ -98,6 +98,11 @@ class Validation:
         await self._try(self._refresh_responders)
         await self._try(self.build)
 
+    async def renew(self) -> None:
+        """Other CAs sign from now on: make what they answer with, before anything of theirs is asked about."""
+        await self._try(self._refresh_responders)
+        await self._try(self.build)
+
     async def keep(self) -> None:
         """For ever: responders and lists, before any of them ends."""
         while True:

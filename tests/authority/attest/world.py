@@ -60,7 +60,8 @@ class DoorWorld:
         self.registry = Registry(store)
         self.joined: list[Host] = []
         issuing = Issuing(store, lambda: authority.issuers)
-        self.agents = AgentsDoor(issuing, self.directory, self.domain)
+        self.revoked: set[str] = set()
+        self.agents = AgentsDoor(issuing, self.directory, self.domain, lambda each: each.serial in self.revoked)
         self.joining = JoinDoor(
             store, issuing, self.directory, self.registry, MemoryNonces(), TrustSources(), self.domain,
             lambda: self.settings, lambda: (SHOWN, BEFORE), self.joined.append,

@@ -119,3 +119,20 @@ def test_where_the_password_is_looked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert opens(Keys())
     assert not opens(settings)
+
+
+@pytest.mark.parametrize("kind", [KeyType.P256, KeyType.RSA2048, KeyType.ED25519, KeyType.MLDSA65], ids=str)
+def test_every_kind_of_key_can_be_encrypted(tmp_path, kind):
+    key = FileKeys(tmp_path / "keys", PASSWORD).make("root", kind)
+    assert FileKeys(tmp_path / "keys", PASSWORD).load("root").pin() == key.pin()
+
+
+def test_custody_is_told_by_the_files_and_not_by_the_password(tmp_path):
+    keys = FileKeys(tmp_path / "keys")
+    for name in ("issuing", "root"):
+        keys.make(name, KeyType.P256)
+    assert "not encrypted" in FileKeys(tmp_path / "keys", PASSWORD).custody
+    FileKeys(tmp_path / "keys", PASSWORD).put("root", keys.load("root"))
+    assert "1 of 2 encrypted" in FileKeys(tmp_path / "keys").custody
+    keys.encrypt(PASSWORD)
+    assert FileKeys(tmp_path / "keys").custody.endswith(", encrypted with a password")

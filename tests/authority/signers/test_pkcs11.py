@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 from handsel.authority import service
 from handsel.authority.adapters.issuing import Issuing
@@ -22,6 +26,7 @@ from handsel.pki import csr
 from handsel.pki.certificate import to_pem
 from handsel.pki.keys import KeyType, PrivateKey
 from handsel.pki.revocation import ListHead, make_list
+from handsel.pki.signing import sign_der
 from tests.authority.signers.token import soft_token, unload
 from tests.support import NOW, TRUST_DOMAIN
 
@@ -89,6 +94,33 @@ async def test_certificates_go_on_when_the_module_restarts_in_the_middle(uri, tm
     again, made = KeyFolder(tmp_path / "authority", _keys(uri, "restart")).open(TRUST_DOMAIN, now=NOW)
     assert not made
     assert again.certificate == issuer.certificate
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_data_that_is_hashed_outside_the_token_gives_signatures_as_good(uri, kind):
+    """As a large revocation list is."""
+    key = _keys(uri, f"large-{kind}").make("issuing", kind)
+    public = key.handle.public_key()
+    ways = {KeyType.ED25519: (), KeyType.RSA2048: (padding.PKCS1v15(), key.digest)}
+    for data in (b"x", b"x" * (1 << 17)):
+        signature = sign_der(key, data)
+        how = ways.get(kind, (ec.ECDSA(key.digest),) if key.digest else ())
+        public.verify(signature, data, *how)
+        with pytest.raises(InvalidSignature):
+            public.verify(signature, data + b"y", *how)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"token": "nobody"}, "[Tt]oken"), ({"module": Path("/none.so")}, "cannot be loaded"),
+     ({"pin_source": Path("/none")}, "PIN of .* cannot be read")],
+)  # fmt: skip
+def test_a_token_that_cannot_be_opened_is_told_in_one_line(uri, change, said):
+    good = TokenUri.parse(uri)
+    with pytest.raises(StateError, match=said) as caught:
+        TokenKeys(replace(good, **change)).exists("root")
+    assert "\n" not in str(caught.value)
+    assert not TokenKeys(good).exists("nothing")
 
 
 def test_many_threads_use_one_session(uri):

@@ -298,6 +298,7 @@ class Agent:
             self._address,
             in_sync=bool(ads and ads.in_sync),
             rejections=rejections,
+            roots=self.holdings.roots,
         )
 
     def _connect(self) -> LinkClient:

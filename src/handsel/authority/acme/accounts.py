@@ -95,7 +95,9 @@ def close_account(
     """The end of an account (section 7.3.6), and with it of the orders and authorizations that are open."""
     closed = replace(account, status=Status.DEACTIVATED)
     ended = tuple(
-        Saved(replace(each, status=Status.INVALID if isinstance(each, Order) else Status.DEACTIVATED)) for each in work
+        Saved(replace(each, status=Status.INVALID if isinstance(each, Order) else Status.DEACTIVATED))
+        for each in work
+        if now < each.expires
     )
     return Outcome((Saved(closed), *ended, entry("account closed", now, account=account.account_id, by=by)), closed)
 

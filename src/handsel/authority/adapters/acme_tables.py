@@ -22,6 +22,7 @@ from handsel.store.outcome import Appliers
 
 _IN_PROCESS = sa.text("status = 'processing'")
 """As a literal, in the indexes and in what asks: a parameter would not find a partial index."""
+_AHEAD = "ahead"
 
 _accounts = sa.Table(
     "acme_accounts",
@@ -52,7 +53,7 @@ _authorizations = sa.Table(
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
-    sa.Index("acme_authorizations_by_name", "account", "identifier"),
+    sa.Index("acme_authorizations_by_name", "account", "identifier", "status"),
     sa.Index("acme_authorizations_in_process", "status", sqlite_where=_IN_PROCESS, postgresql_where=_IN_PROCESS),
 )
 _external_keys = sa.Table(
@@ -76,13 +77,24 @@ def _columns(what: Account | Authorization | Order | ExternalKey) -> tuple[sa.Ta
                 "replaces": successor_of, "status": what.status,
             }  # fmt: skip
         case Authorization():
-            looked_at = what.status is Status.PENDING and any(e.status is Status.PROCESSING for e in what.challenges)
             return _authorizations, {
                 "id": what.authorization_id, "account": what.account_id, "identifier": what.identifier.value,
-                "status": Status.PROCESSING if looked_at else what.status,  # so that these few are found again
+                "status": _searched_as(what),
             }  # fmt: skip
         case ExternalKey():
             return _external_keys, {"id": what.key_id}
+
+
+def _searched_as(authorization: Authorization) -> str:
+    """Its status, except for the few that are looked for among many: being validated, and proven ahead of orders."""
+    being_validated = any(each.status is Status.PROCESSING for each in authorization.challenges)
+    match authorization.status:
+        case Status.PENDING if being_validated:
+            return Status.PROCESSING
+        case Status.VALID if authorization.ahead:
+            return _AHEAD
+        case status:
+            return status
 
 
 def _save(connection: sa.Connection, write: Saved) -> None:
@@ -169,6 +181,11 @@ class AcmeObjects:
         rows = await self._read(_PROVEN, {"account": account_id, "identifiers": list(identifiers)})
         return [_decode(row.body, Authorization) for row in rows]
 
+    async def proven_ahead(self, account_id: str, identifiers: Sequence[str]) -> list[Authorization]:
+        """What an account has proven about these names before any order."""
+        rows = await self._read(_PROVEN_AHEAD, {"account": account_id, "identifiers": list(identifiers)})
+        return [_decode(row.body, Authorization) for row in rows]
+
     async def authorizations_in_process(self) -> list[Authorization]:
         """Pending authorizations of which a challenge was being looked at."""
         statement = sa.select(_authorizations.c.body).where(_IN_PROCESS)
@@ -216,13 +233,14 @@ _ORDERS_OF = (
 _OPEN_ORDERS = sa.select(_orders.c.body).where(_OF_ACCOUNT, _orders.c.status.in_([Status.PENDING, Status.PROCESSING]))
 _OPEN_AUTHORIZATIONS = sa.select(_authorizations.c.body).where(
     _authorizations.c.account == sa.bindparam("account"),
-    _authorizations.c.status.in_([Status.PENDING, Status.PROCESSING, Status.VALID]),
+    _authorizations.c.status.in_([Status.PENDING, Status.PROCESSING, Status.VALID, _AHEAD]),
 )
-_PROVEN = sa.select(_authorizations.c.body).where(
+_OF_NAMES = sa.select(_authorizations.c.body).where(
     _authorizations.c.account == sa.bindparam("account"),
     _authorizations.c.identifier.in_(sa.bindparam("identifiers", expanding=True)),
-    _authorizations.c.status == Status.VALID,
 )
+_PROVEN = _OF_NAMES.where(_authorizations.c.status.in_([Status.VALID, _AHEAD]))
+_PROVEN_AHEAD = _OF_NAMES.where(_authorizations.c.status == _AHEAD)
 
 
 _Object = TypeVar("_Object")

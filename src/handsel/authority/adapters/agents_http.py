@@ -25,9 +25,13 @@ PROTOBUF = "application/x-protobuf"
 
 
 class AgentsDoor:
-    """Handlers for the agents."""
+    """Handlers for the agents. `is_revoked` says whether a certificate that is shown was taken back."""
 
-    def __init__(self, issuing: Issuing, directory: Directory, domain: Callable[[], Domain]) -> None:
+    def __init__(
+        self, issuing: Issuing, directory: Directory, domain: Callable[[], Domain],
+        is_revoked: Callable[[Certificate], bool],
+    ) -> None:  # fmt: skip
+        self._is_revoked = is_revoked
         self._issuing = issuing
         self._directory = directory
         self._domain = domain
@@ -65,11 +69,14 @@ class AgentsDoor:
         check_version(request)
         if request.peer is None:
             raise NotAuthorised("this call needs an agent's client certificate")
-        identity = Certificate.of_peer(request.peer).spiffe_id
+        certificate = Certificate.of_peer(request.peer)
+        identity = certificate.spiffe_id
         agent_id = identity.agent_id if identity else None
         host = await self._directory.host(agent_id) if agent_id else None
         if identity is None or identity.trust_domain != self._domain().trust_domain or host is None:
             raise NotAuthorised(f"{identity} is no agent that has joined here")
+        if self._is_revoked(certificate):
+            raise NotAuthorised(f"the certificate {certificate.serial} of the agent {host.agent_id} is revoked")
         if host.standing is Standing.BANNED:
             raise NotAuthorised(f"the agent {host.agent_id} is banned: {host.cause}")
         return host

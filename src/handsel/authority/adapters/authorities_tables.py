@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from handsel.authority.adapters.tables import certificates, revocations
 from handsel.authority.hierarchy import CaKnown, Known, State
+from handsel.authority.rotation import Control
 from handsel.pki.certificate import Certificate
 from handsel.store.adapters.sql import SqlStore, metadata
 from handsel.store.outcome import Appliers
@@ -24,6 +26,15 @@ _authorities = sa.Table(
     sa.Column("der", sa.LargeBinary, nullable=False),
 )
 
+_rotations = sa.Table(
+    "rotations",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("paused", sa.Boolean, nullable=False),
+    sa.Column("override", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+)
+
 
 def _know(connection: sa.Connection, write: CaKnown) -> None:
     known = write.known
@@ -38,7 +49,13 @@ def _know(connection: sa.Connection, write: CaKnown) -> None:
     )  # fmt: skip
 
 
-APPLIERS: Appliers = {CaKnown: _know}
+def _control(connection: sa.Connection, write: Control) -> None:
+    connection.execute(sa.delete(_rotations).where(_rotations.c.name == write.name))
+    values = {"name": write.name, "paused": write.paused, "override": write.override, "by": write.by}
+    connection.execute(sa.insert(_rotations), values)
+
+
+APPLIERS: Appliers = {CaKnown: _know, Control: _control}
 
 
 class Authorities:
@@ -58,5 +75,25 @@ class Authorities:
             for row in rows
         ]  # fmt: skip
 
+    async def control(self, name: str) -> Control:
+        """What people decided about the rotation of a CA."""
+        rows = await self._read(_CONTROL, {"name": name})
+        return Control(name, bool(rows[0].paused), rows[0].override, rows[0].by) if rows else Control(name)
 
+    async def leaves(self, name: str, before: datetime, now: datetime) -> int:
+        """How many certificates a CA signed before a moment that are still good, revoked ones left out."""
+        when = {"issuer": name, "before": before.timestamp(), "now": now.timestamp()}
+        return int((await self._read(_LEAVES, when))[0].count)
+
+
+_CONTROL = sa.select(_rotations).where(_rotations.c.name == sa.bindparam("name"))
+_LEAVES = (
+    sa.select(sa.func.count().label("count"))
+    .select_from(certificates.outerjoin(revocations, revocations.c.serial == certificates.c.serial))
+    .where(
+        certificates.c.issuer == sa.bindparam("issuer"), certificates.c.state == "issued",
+        certificates.c.not_before < sa.bindparam("before"), certificates.c.not_after > sa.bindparam("now"),
+        revocations.c.serial.is_(None),
+    )
+)  # fmt: skip
 _ALL = sa.select(_authorities).order_by(_authorities.c.role.desc(), _authorities.c.name, _authorities.c.since)

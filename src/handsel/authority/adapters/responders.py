@@ -33,13 +33,14 @@ class Responders:
 
         Raises `Refused` for a CA that has ended, `StateError` when a file cannot be written.
         """
-        for issuer in issuers.by_name.values():
-            kept = self._kept.get(issuer.name) or self._load(issuer)
+        answered = (*issuers.by_name.values(), *issuers.retiring)
+        for issuer in answered:
+            kept = self._kept.get(_key(issuer)) or self._load(issuer)
             if va.is_due(kept, issuer, now) and not self._store.read_only and now < issuer.not_after:
                 kept = await self._make(issuer, now)
             if kept is not None:
-                self._kept[issuer.name] = kept
-        found = {name: Signer(each, self._kept[name]) for name, each in issuers.by_name.items() if name in self._kept}
+                self._kept[_key(issuer)] = kept
+        found = {_key(each): Signer(each, self._kept[_key(each)]) for each in answered if _key(each) in self._kept}
         if found != self._signing:  # what was signed by others is signed anew
             self._signing, self.signers = found, Signers(found)
 
@@ -69,4 +70,9 @@ class Responders:
         return found if belongs and found.key.public_der() == found.certificate.public_key_der else None
 
     def _path(self, issuer: Issuer) -> Path:
-        return self._folder / f"{issuer.name}.pem"
+        return self._folder / f"{_key(issuer)}.pem"
+
+
+def _key(issuer: Issuer) -> str:
+    """What a CA's responder is kept under: after a rotation several have one name, and each its own key."""
+    return f"{issuer.name}-{(issuer.certificate.key_id or b'').hex()[:16]}"

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from handsel.errors import StateError
 from handsel.store.adapters import schema
+from handsel.store.adapters.prepared import Prepared
 from handsel.store.adapters.sql import SqlStore, Topics
 from handsel.store.migrations import HEAD
 from handsel.store.outcome import Appliers
@@ -26,6 +27,7 @@ class SqliteStore(SqlStore):
     ) -> None:
         engine = _engine(path, read_only=read_only)
         self._reader = engine.connect()
+        self._prepared = Prepared(self._reader.connection.driver_connection)  # type: ignore[arg-type]  # it is SQLite's
         super().__init__(
             engine, appliers, topics=topics, read_only=read_only,
             prepare=lambda connection: _prepare(connection, path, read_only=read_only),
@@ -35,6 +37,10 @@ class SqliteStore(SqlStore):
         self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None
     ) -> Sequence[sa.Row[Any]]:
         # Inline: a read by key takes microseconds here, a hand-over to a thread more.
+        if parameters:
+            found = self._prepared.rows(statement, parameters)
+            if found is not None:
+                return found
         return self._reader.execute(statement, parameters).fetchall()
 
     def _close_connections(self) -> None:

@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("acme_authorizations", schema=None) as batch_op:
-        batch_op.create_index("acme_authorizations_by_name", ["account", "identifier"], unique=False)
+        batch_op.create_index("acme_authorizations_by_name", ["account", "identifier", "status"], unique=False)
         batch_op.create_index(
             "acme_authorizations_in_process",
             ["status"],

@@ -37,11 +37,9 @@ async def new_order(means: Means, signed: Signed) -> Response:
     replaced, freed = await _replaced(means, signed, identifiers)
     if replaced is None or now() < renewal.window(replaced[1]).start:
         _count(means, signed, identifiers)
-    proven = await means.objects.valid_authorizations(
-        owner.account_id, [each.value.removeprefix("*.") for each in identifiers]
-    )
+    proven = await means.objects.proven_ahead(owner.account_id, [each.value.removeprefix("*.") for each in identifiers])
     outcome = orders.make_order(
-        owner, identifiers, profile, [each for each in proven if each.ahead], not_after=time_of(wish.get("notAfter")),
+        owner, identifiers, profile, proven, not_after=time_of(wish.get("notAfter")),
         replaces=str(replaced[0]) if replaced else None, now=now(),
     )  # fmt: skip
     await means.commit(signed, (*freed, *outcome.writes))

@@ -64,24 +64,26 @@ class KeyFolder:
         return tuple(self.load(plan.name, trust_domain) for plan in plans), fresh
 
     def make(
-        self, trust_domain: TrustDomain, plans: Sequence[CaPlan], *, now: datetime, root_kind: KeyType = KeyType.P256
-    ) -> list[str]:
+        self, trust_domain: TrustDomain, plans: Sequence[CaPlan], *, now: datetime,
+        root_kind: KeyType = KeyType.P256, root_key: PrivateKey | None = None,
+    ) -> list[str]:  # fmt: skip
         """Make what is missing: root, next root's key and issuing CAs; the names of what was made. Raises `StateError`.
 
-        The mesh's own issuing CA comes last: its file says that the folder is whole.
+        `root_key`: the root's, when it is kept elsewhere and at hand now. The mesh's own issuing CA comes last: its
+        file says that the folder is whole.
         """
         made: list[str] = []
         try:
             make_folder(self.folder)
             if not self._path(ROOT).exists():
-                root_key = self.keys.make(ROOT, root_kind)
-                root = ca.make_root(trust_domain, root_key, serial=random_serial(), now=now)
+                new_key = self.keys.make(ROOT, root_kind)
+                root = ca.make_root(trust_domain, new_key, serial=random_serial(), now=now)
                 write_file(self._path(ROOT), to_pem((root,)))
                 made.append(ROOT)
                 self.keep_next_root(self.keys.make(NEXT_ROOT, root_kind))
             for plan in reversed(plans):
                 if not self.has(plan.name):
-                    self._make_issuing(trust_domain, plan, now)
+                    self.make_issuing(trust_domain, plan, plan.name, now=now, root_key=root_key)
                     made.append(plan.name)
         except OSError as error:
             raise StateError(
@@ -90,16 +92,20 @@ class KeyFolder:
             ) from error
         return made
 
-    def _make_issuing(self, trust_domain: TrustDomain, plan: CaPlan, now: datetime) -> None:
+    def make_issuing(
+        self, trust_domain: TrustDomain, plan: CaPlan, stored: str, *, now: datetime, root_key: PrivateKey | None = None
+    ) -> Certificate:
+        """Make an issuing CA's key and certificate under the name `stored`. Raises `StateError`: the root is away."""
         root = self.roots()[0]
-        if not self.keys.exists(ROOT):
+        if root_key is None and not self.keys.exists(ROOT):
             raise StateError(
-                f"the issuing CA {plan.name!r} is missing, and the root's key is not here to sign it",
+                f"a certificate for the issuing CA {plan.name!r} is missing, and the root's key is not here to sign it",
                 next_step=f"handsel ca request {plan.name}, sign it where the root is, then handsel ca install",
             )
-        root_key, key = self.keys.load(ROOT), self.keys.make(plan.name, plan.kind)
-        made = ca.make_issuing(trust_domain, key, root, root_key, serial=random_serial(), now=now, plan=plan)
-        write_file(self._path(plan.name), to_pem((made,)))
+        signer, key = root_key or self.keys.load(ROOT), self.keys.make(stored, plan.kind)
+        made = ca.make_issuing(trust_domain, key, root, signer, serial=random_serial(), now=now, plan=plan)
+        self.put(stored, made)
+        return made
 
     def load(self, name: str, trust_domain: TrustDomain, *, key: str = "") -> Issuer:
         """An issuing CA. `key`: the name of its key, when that is another than its own. Raises `StateError`."""
@@ -123,12 +129,17 @@ class KeyFolder:
         """Every issuing CA that has a certificate here."""
         return sorted({path.stem.partition(".")[0] for path in self.folder.glob("*.crt")} - {ROOT, NEXT_ROOT})
 
+    def generations(self, name: str) -> list[str]:
+        """Under which names the certificates of a CA are kept, oldest first."""
+        found: list[str] = []
+        while self.has(stored := f"{name}.{len(found) + 1}" if found else name):
+            found.append(stored)
+        return found
+
     def following(self, name: str) -> str:
         """Under which name the next key of a CA is kept, and its certificate: its own, then `NAME.2` and so on."""
-        generation = 1
-        while self.has(stored := name if generation == 1 else f"{name}.{generation}"):
-            generation += 1
-        return stored
+        count = len(self.generations(name))
+        return f"{name}.{count + 1}" if count else name
 
     def certificate(self, name: str) -> Certificate | None:
         """The certificate of a CA, or None when there is none. Raises `StateError`."""
@@ -152,13 +163,19 @@ class KeyFolder:
     def pins(self) -> tuple[str, ...]:
         """The pins of the current root key and of the next one, which a ticket carries. Raises `StateError`."""
         here = self.keys.load(ROOT).pin() if self.keys.exists(ROOT) else self.roots()[0].pin
+        return here, self._pin_of_next_root()
+
+    def public_pins(self) -> tuple[str, ...]:
+        """The same, without a look at the root's key, for which a password may be needed. Raises `StateError`."""
+        return self.roots()[0].pin, self._pin_of_next_root()
+
+    def _pin_of_next_root(self) -> str:
         try:
-            following = pin(public_der(load_pem_public_key((self.folder / f"{NEXT_ROOT}.pub").read_bytes())))
+            return pin(public_der(load_pem_public_key((self.folder / f"{NEXT_ROOT}.pub").read_bytes())))
         except FileNotFoundError:  # made by an older version
-            following = self.keys.load(NEXT_ROOT).pin()
+            return self.keys.load(NEXT_ROOT).pin()
         except (OSError, ValueError) as error:
             raise StateError(f"{self.folder / NEXT_ROOT}.pub cannot be read: {error}") from error
-        return here, following
 
     def root_issuer(self) -> Issuer | None:
         """The root as the CA that signs its own revocation list; None when its key is not here."""

@@ -77,14 +77,11 @@ def advance(cas: Sequence[Known], facts: Facts, control: Control, now: datetime)
     """The next step of one CA's rotation."""
     newcomer = next((each for each in cas if each.state in _NEWCOMERS), None)
     leaving = next((each for each in cas if each.state in _LEAVING), None)
-    if newcomer is None and leaving is None:
-        return Step()
-    if control.paused:
+    if control.paused and (newcomer or leaving):
         return Step((), (f"paused by {control.by}" if control.by else "paused",))
     if newcomer is not None:
         return _bring_in(cas, newcomer, facts, control, now)
-    assert leaving is not None
-    return _take_out(leaving, facts, now)
+    return _take_out(leaving, facts, now) if leaving is not None else Step()
 
 
 def _bring_in(cas: Sequence[Known], newcomer: Known, facts: Facts, control: Control, now: datetime) -> Step:

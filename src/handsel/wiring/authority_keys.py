@@ -11,7 +11,7 @@ from handsel.authority import hierarchy
 from handsel.authority.adapters.authorities_tables import Authorities
 from handsel.authority.adapters.signers.custody import open_keys
 from handsel.authority.adapters.signers.folder import KeyFolder
-from handsel.authority.hierarchy import CaKnown, Known, State
+from handsel.authority.hierarchy import CaKnown, CaPlan, Known, State
 from handsel.authority.model import Issuer, Issuers
 from handsel.model.authority import Authority
 from handsel.pki.names import TrustDomain
@@ -26,10 +26,11 @@ def key_folder(folder: Path, settings: Authority, password_file: Path | None = N
 
 @dataclass(frozen=True)
 class Opened:
-    """The CAs that sign now, and whether the authority was made just now."""
+    """The CAs that sign now, whether the authority was made just now, and where CAs and mesh file differ."""
 
     issuers: Issuers
     made: bool
+    differences: tuple[str, ...] = ()
 
 
 async def open_authorities(
@@ -37,13 +38,16 @@ async def open_authorities(
 ) -> Opened:
     """Open every issuing CA, make those that the mesh file names anew, and write down the ones that are new.
 
+    One that the file no longer names is opened too: its certificates live on, and their status is asked for.
     `unused`: nothing was ever issued with this state. Raises `StateError`.
     """
     known = await Authorities(store).all()
     active = {each.name: each for each in known if each.state is State.ACTIVE and not each.is_root}
+    named = hierarchy.plans(settings.issuing)
+    former = [CaPlan(name) for name in active if name not in {plan.name for plan in named} and keys.has(name)]
     found, made = keys.open_all(
-        trust_domain, hierarchy.plans(settings.issuing), now=now, may_make=unused and not store.read_only,
-        known=active if not store.read_only else [plan.name for plan in hierarchy.plans(settings.issuing)],
+        trust_domain, [*named, *former], now=now, may_make=unused and not store.read_only,
+        known=active if not store.read_only else [plan.name for plan in named],
     )  # fmt: skip
     # After a rotation a CA signs with another key than its first, which the table names.
     signing = [
@@ -53,7 +57,9 @@ async def open_authorities(
     if new and not store.read_only:
         lines = [entry("authority", now, name=each.name, key_id=each.key_id, state=str(each.state)) for each in new]
         await store.commit((*(CaKnown(each) for each in new), *lines))
-    return Opened(issuers_of(keys, trust_domain, signing, [*known, *new]), made)
+    pairs = zip(named, signing, strict=False)  # the former ones come last: no file says anything of them
+    differing = [line for plan, each in pairs for line in hierarchy.differences(plan, each.certificate)]
+    return Opened(issuers_of(keys, trust_domain, signing, [*known, *new]), made, tuple(differing))
 
 
 def issuers_of(keys: KeyFolder, trust_domain: TrustDomain, signing: Sequence[Issuer], known: list[Known]) -> Issuers:

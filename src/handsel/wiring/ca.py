@@ -17,7 +17,7 @@ from handsel.authority.adapters.signers.custody import read_password
 from handsel.authority.adapters.signers.files import FileKeys
 from handsel.authority.adapters.signers.folder import NEXT_ROOT, ROOT, KeyFolder
 from handsel.authority.hierarchy import CaPlan, Nearness, nearness
-from handsel.errors import Refused, StateError, UsageError
+from handsel.errors import Refused, UsageError
 from handsel.model.authority import Authority
 from handsel.pki import csr
 from handsel.pki.certificate import Certificate, parse_pem, to_pem

@@ -44,12 +44,14 @@ class Wish:
         )
 
 
-def sign_request(folder: Path, password_file: Path, pem: bytes, wish: Wish, *, out: Path | None = None) -> Certificate:
+def sign_request(
+    folder: Path, password_file: Path | None, pem: bytes, wish: Wish, *, out: Path | None = None
+) -> Certificate:
     """The certificate of an issuing CA, written to `out` if that is named.
 
     Raises `StateError`, `UsageError`, or `Refused` for what is no good request.
     """
-    root_folder = KeyFolder(folder, FileKeys(folder, read_password(password_file)))
+    root_folder = KeyFolder(folder, FileKeys(folder, read_password(password_file) if password_file else None))
     root, root_key = root_folder.roots()[0], root_folder.keys.load(ROOT)
     if root_key.public_der() != root.public_key_der:
         raise Refused(f"the key in {folder} is not the root's")

@@ -1,4 +1,4 @@
-"""Rotation of issuing CAs, put together: it gathers what holders report, takes one step, writes it down, looks again."""
+"""Rotation of issuing CAs, put together: it gathers what holders report, takes a step, and writes it down."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ class Rotations:
             if dry_run:
                 return {"name": name, "waiting": list(self._waiting(now()))}
             stored, certificate = await self._newcomer(plan, cas, by)
-            await self._take(rotation.begin(cas, certificate, stored, now()), "rotation", by=by, act="begin")
+            step = rotation.begin(cas, certificate, stored, now())
+            await self._take(step, "rotation", Control(name), by=by, act="begin")  # what was decided about the last
         return await self.shown(name)
 
     async def _newcomer(self, plan: CaPlan, cas: list[Known], by: str) -> tuple[str, Certificate]:

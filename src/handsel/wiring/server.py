@@ -160,6 +160,8 @@ class Server:
             unused=await self.directory.is_empty(), now=_now(),
         )  # fmt: skip
         self.issuers, self.made_authority = opened.issuers, opened.made
+        for difference in opened.differences:
+            _log.warning("a CA is not what the mesh file says", difference=difference)
         self.administrators = Administrators(self.store)
         self._ledger = LedgerKeeper(self.store, self.mesh.trust_domain, self.folder.authority)
         await self._ledger.start()

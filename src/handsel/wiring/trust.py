@@ -263,7 +263,7 @@ def _state(root: Certificate, name: str, held: list[Entry]) -> str:
 
 
 def _as(root: Certificate, name: str, held: list[Entry]) -> str:
-    """Under which name it is there, when not under ours: Debian's cacerts get what the system's store has, by a hook."""
+    """Under which name it is there, when not under ours: a hook fills Debian's cacerts from the system's store."""
     if _state(root, name, held) != "other":
         return ""
     names = [entry.name for entry in held if entry.trusted and entry.fingerprint == root.fingerprint]

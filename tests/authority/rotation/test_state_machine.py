@@ -73,7 +73,7 @@ class Rotations(RuleBasedStateMachine):
         self.waiting.discard(who)
 
     @rule(paused=st.booleans(), override=st.sampled_from(["", "emoji is gone for good"]))
-    def people_decide(self, paused: bool, override: str) -> None:  # noqa: FBT001
+    def people_decide(self, paused: bool, override: str) -> None:
         self.control = replace(self.control, paused=paused, override=override)
 
     @rule(count=st.integers(0, 3))

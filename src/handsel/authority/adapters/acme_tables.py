@@ -272,10 +272,9 @@ def _decode(body: str, kind: type[_Object]) -> _Object:
 
 def _made(content: Mapping[str, Any], kind: type[_Object]) -> _Object:
     readers = _READERS[kind]
+    known = _FIELDS[kind]
     return kind(**{
-        each.name: readers[each.name](content[each.name]) if each.name in readers else content[each.name]
-        for each in fields(kind)  # type: ignore[arg-type]  # every object here is a dataclass
-        if each.name in content
+        name: readers[name](value) if name in readers else value for name, value in content.items() if name in known
     })  # fmt: skip
 
 
@@ -303,3 +302,4 @@ _READERS: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
         "names": tuple,
     },
 }  # fmt: skip
+_FIELDS = {kind: frozenset(each.name for each in fields(kind)) for kind in _READERS}

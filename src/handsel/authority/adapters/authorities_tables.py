@@ -83,12 +83,12 @@ class Authorities:
     async def leaves(self, name: str, before: datetime, now: datetime) -> int:
         """How many certificates a CA signed before a moment that are still good, revoked ones left out."""
         when = {"issuer": name, "before": before.timestamp(), "now": now.timestamp()}
-        return int((await self._read(_LEAVES, when))[0].count)
+        return int((await self._read(_LEAVES, when))[0].living)
 
 
 _CONTROL = sa.select(_rotations).where(_rotations.c.name == sa.bindparam("name"))
 _LEAVES = (
-    sa.select(sa.func.count().label("count"))
+    sa.select(sa.func.count().label("living"))
     .select_from(certificates.outerjoin(revocations, revocations.c.serial == certificates.c.serial))
     .where(
         certificates.c.issuer == sa.bindparam("issuer"), certificates.c.state == "issued",

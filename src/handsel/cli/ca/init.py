@@ -17,11 +17,11 @@ _KINDS = ("p256", "p384", "rsa4096", "ed25519", "mldsa65")
 @click.option("--key", type=click.Choice(_KINDS), default="p256", show_default=True, help="The kind of the root's key.")
 @click.option(
     "--offline-root", type=click.Path(path_type=Path), default=None,
-    help="A folder for the root's keys, encrypted, to be carried away; the server keeps none of them.",
+    help="A folder for the root's keys, to be carried away; the server never has them.",
 )  # fmt: skip
 @click.option(
     "--offline-password-file", type=click.Path(path_type=Path), default=None,
-    help="The file with the password for --offline-root.",
+    help="The file with the password that encrypts them.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would be made, and make nothing.")
 def command(
@@ -40,8 +40,8 @@ def command(
     from handsel.pki.keys import KeyType
     from handsel.wiring import ca
 
-    if (offline_root is None) != (offline_password_file is None):
-        raise UsageError("--offline-root and --offline-password-file belong together")
+    if offline_root is None and offline_password_file is not None:
+        raise UsageError("--offline-password-file is for --offline-root")
     place = find(config, state, key_password_file, trust_domain)
     if dry_run:
         names = ", ".join(["root", *(plan.name for plan in place.plans)])
@@ -53,4 +53,5 @@ def command(
     )  # fmt: skip
     click.echo(f"made {', '.join(made)} of {place.trust_domain}; keys: {place.open().keys.custody}", err=True)
     if offline_root is not None:
-        click.echo(f"  the root's keys are in {offline_root}, and not here any more: carry them away", err=True)
+        kept = "encrypted" if offline_password_file else "NOT encrypted, readable by their owner alone"
+        click.echo(f"  the root's keys are in {offline_root}, {kept}: carry them away", err=True)

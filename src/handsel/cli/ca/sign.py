@@ -10,7 +10,7 @@ import click
 @click.command()
 @click.option("--root", type=click.Path(path_type=Path), required=True, help="The folder of `init --offline-root`.")
 @click.option(
-    "--password-file", type=click.Path(path_type=Path), required=True, help="The file with the password of its key."
+    "--password-file", type=click.Path(path_type=Path), default=None, help="The file with the password of its key."
 )
 @click.option("--csr", type=click.Path(path_type=Path), required=True, help="The request, of `handsel ca request`.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The file for the certificate, PEM.")
@@ -22,7 +22,7 @@ import click
 @click.option("--exclude", multiple=True, help="Names that it must not sign for, written in the same way.")
 @click.option("--dry-run", is_flag=True, help="Look at everything, and write nothing.")
 def command(
-    root: Path, password_file: Path, csr: Path, out: Path, name: str, lifetime: str, permit: tuple[str, ...],
+    root: Path, password_file: Path | None, csr: Path, out: Path, name: str, lifetime: str, permit: tuple[str, ...],
     exclude: tuple[str, ...], *, dry_run: bool,
 ) -> None:  # fmt: skip
     """Sign an issuing CA, where the root is. Of the request only the key counts: the rest is said here.

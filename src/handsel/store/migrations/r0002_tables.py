@@ -138,6 +138,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("agent_id"),
     )
     op.create_table(
+        "rotations",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("paused", sa.Boolean(), nullable=False),
+        sa.Column("override", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
         "spent_evidence",
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("until", sa.Float(), nullable=False),

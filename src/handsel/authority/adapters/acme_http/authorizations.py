@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from handsel.acme.lifecycle import Status
 from handsel.acme.problems import Problem
 from handsel.authority.acme import accounts, challenges, orders
@@ -54,8 +52,9 @@ async def challenge(means: Means, signed: Signed) -> Response:
     await means.commit(signed, outcome.writes)
     if outcome.answer:
         means.probing.look(found, shown, signed.key.thumbprint)
-        shown = replace(shown, status=Status.PROCESSING)
-    return show_challenge(signed.call, found, shown)
+        await means.probing.wait(found, shown)
+    found = await _own_authorization(means, signed)
+    return show_challenge(signed.call, found, found.challenge(shown.kind) or shown)
 
 
 async def _own_authorization(means: Means, signed: Signed) -> Authorization:

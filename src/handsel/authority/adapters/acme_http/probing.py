@@ -15,6 +15,7 @@ from handsel.errors import Conflict, HandselError
 from handsel.store.outcome import Store
 
 _TRIES = 3
+_PATIENCE_SECONDS = 0.25
 
 
 class Probe(Protocol):
@@ -43,6 +44,12 @@ class Probing:
         task = asyncio.get_running_loop().create_task(self._settle(authorization, challenge, thumbprint))
         self._under_way[name] = task
         task.add_done_callback(lambda _done: self._under_way.pop(name, None))
+
+    async def wait(self, authorization: Authorization, challenge: Challenge) -> None:
+        """Until this challenge is settled, or for a quarter of a second: most clients need not ask again then."""
+        task = self._under_way.get((authorization.authorization_id, challenge.kind))
+        if task is not None:
+            await asyncio.wait({task}, timeout=_PATIENCE_SECONDS)
 
     async def stop(self) -> None:
         """Leave off; what was under way is looked at again after the next start."""

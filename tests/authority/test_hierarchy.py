@@ -1,195 +1,148 @@
-"""The CAs of one authority: what the mesh file asks for, what their certificates say, and who signs for whom."""
+"""Any number of issuing CAs under one root: what their certificates say, and that only what they may sign is signed."""
 
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from cryptography import x509
 
-from handsel.authority import ca, hierarchy
-from handsel.authority.adapters.signers import KeyFolder
-from handsel.authority.hierarchy import CaPlan, Nearness, nearness
-from handsel.authority.model import Approval, CheckedDraft
-from handsel.authority.service import random_serial
-from handsel.errors import InvalidFile, StateError
+from handsel.authority import service
+from handsel.authority.adapters.authorities_tables import Authorities
+from handsel.authority.adapters.signers.folder import KeyFolder
+from handsel.authority.hierarchy import CaKnown, CaPlan, Known, Nearness, State, chains_known, nearness, plans
+from handsel.authority.model import Approval, Domain, Issuers
+from handsel.authority.profile import Lifetimes, profiles
+from handsel.errors import Refused, StateError
 from handsel.model.authority import IssuingCa, NameSet, Profile
 from handsel.pki.certificate import to_pem
-from handsel.pki.constraints import forbidden
 from handsel.pki.keys import KeyType, PrivateKey
-from handsel.pki.names import Names, TrustDomain
-from tests.support import NOW, TRUST_DOMAIN, read_mesh
+from handsel.pki.names import Names
+from tests.support import NOW, TRUST_DOMAIN
 
 PARTNERS = CaPlan(
-    "partners", KeyType.P384, timedelta(days=90),
-    NameSet(dns=("partners.internal",), ip=("10.1.0.0/16",)), NameSet(dns=("no.partners.internal",)),
+    "partners", KeyType.P384, timedelta(days=100),
+    permitted=NameSet(dns=("partner.example",), ip=("10.0.0.0/8", "fd00::/8")),
+    excluded=NameSet(dns=("secret.partner.example",)),
 )  # fmt: skip
-MESH = (CaPlan(), PARTNERS)
-
-
-def _extension(certificate, kind):
-    return certificate.parsed.extensions.get_extension_for_class(kind)
+PROFILE = Profile("partners", timedelta(hours=1), issuer="partners")
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return KeyFolder(tmp_path / "authority")
+    found = KeyFolder(tmp_path / "authority")
+    found.make(TRUST_DOMAIN, (CaPlan(), PARTNERS), now=NOW)
+    return found
 
 
-def _open(folder, plans=MESH, *, may_make=True, known=(), now=NOW):
-    return folder.open_all(TRUST_DOMAIN, plans, now=now, may_make=may_make, known=known)
+def _issuers(folder: KeyFolder) -> Issuers:
+    found = [folder.load(name, TRUST_DOMAIN) for name in ("issuing", "partners")]
+    return Issuers({each.name: each for each in found}, (found[0].root,))
 
 
-def _leaf(issuer, *names):
-    profile = Profile("web", timedelta(hours=1))
-    key = PrivateKey.generate().handle.public_key()
-    approval = Approval(Names(dns=names), None, key, profile, profile.lifetime, "test")
-    return ca.sign(CheckedDraft(ca.prepare(approval, issuer, serial=random_serial(), now=NOW)))
+def _leaf(folder: KeyFolder, *names: str):
+    domain = Domain(TRUST_DOMAIN, {}, profiles(Lifetimes(), {"partners": PROFILE}))
+    key = PrivateKey.generate()
+    approval = Approval(Names(dns=names), None, key.handle.public_key(), PROFILE, timedelta(hours=1), "test")
+    (leaf,) = service.issue(service.intend([approval], domain, _issuers(folder), NOW), now=NOW).answer
+    return leaf
 
 
-def test_several_cas_hang_from_one_root_and_each_has_a_key_of_its_own(folder):
-    (mesh, partners), made = _open(folder)
-    assert made
-    assert (mesh.name, partners.name) == ("issuing", "partners")
-    assert mesh.root == partners.root
-    assert partners.key.kind is KeyType.P384
-    assert len({mesh.certificate.pin, partners.certificate.pin, mesh.root.pin}) == 3
-    assert mesh.certificate.parsed.subject != partners.certificate.parsed.subject
-    for each in (mesh, partners):
-        each.certificate.parsed.verify_directly_issued_by(each.root.parsed)
+def test_an_issuing_certificate_says_what_rfc_5280_asks_pki_2_3(folder):
+    """4.1.2.2 serial; 4.2.1.1, 4.2.1.2 identifiers; 4.2.1.3 and 4.2.1.9 critical; 4.2.1.10 name constraints."""
+    root, made = folder.roots()[0].parsed, folder.load("partners", TRUST_DOMAIN).certificate.parsed
+
+    def said(kind):
+        return made.extensions.get_extension_for_class(kind)
+
+    assert 64 < made.serial_number.bit_length() <= 159
+    assert said(x509.BasicConstraints).critical
+    assert (said(x509.BasicConstraints).value.ca, said(x509.BasicConstraints).value.path_length) == (True, 0)
+    assert said(x509.KeyUsage).critical
+    assert said(x509.KeyUsage).value.key_cert_sign
+    assert not said(x509.KeyUsage).value.digital_signature
+    assert said(x509.NameConstraints).critical
+    root_id = root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    assert said(x509.AuthorityKeyIdentifier).value.key_identifier == root_id
+    assert made.not_valid_after_utc == NOW + timedelta(days=100)
+    assert made.subject != folder.load("issuing", TRUST_DOMAIN).certificate.parsed.subject
+    assert folder.load("partners", TRUST_DOMAIN).key.kind is KeyType.P384
 
 
-def test_what_rfc_5280_asks_of_a_ca_certificate(folder):
-    """pki.md 2.3: 4.2.1.1 AKI, 4.2.1.2 SKI, 4.2.1.3 KeyUsage, 4.2.1.9 BasicConstraints."""
-    (_, partners), _ = _open(folder)
-    certificate, root = partners.certificate, partners.root
-    usage, basic = _extension(certificate, x509.KeyUsage), _extension(certificate, x509.BasicConstraints)
-    assert (usage.critical, usage.value.key_cert_sign, usage.value.crl_sign) == (True, True, True)
-    assert not usage.value.digital_signature
-    assert (basic.critical, basic.value.ca, basic.value.path_length) == (True, True, 0)
-    points_to = _extension(certificate, x509.AuthorityKeyIdentifier).value.key_identifier
-    assert points_to == _extension(root, x509.SubjectKeyIdentifier).value.digest
-    assert _extension(certificate, x509.SubjectKeyIdentifier).value.digest != points_to
+@pytest.mark.parametrize("name", ["partner.example", "www.partner.example"])
+def test_what_a_ca_may_sign_is_good_for_openssl_too(folder, tmp_path, name):
+    leaf = _leaf(folder, name)
+    for file, content in (("root", folder.roots()), ("ca", leaf.chain[1:]), ("leaf", leaf.chain[:1])):
+        (tmp_path / file).write_bytes(to_pem(content))
+    checked = subprocess.run(
+        ["openssl", "verify", "-x509_strict", "-attime", str(int(NOW.timestamp())), "-CAfile", "root", "-untrusted",
+         "ca", "leaf"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.stdout == "leaf: OK\n", checked.stderr
 
 
-def test_name_constraints_are_critical_and_both_readers_hold_to_them(folder, tmp_path):
-    """pki.md 2.3: 4.2.1.10. What our own check forbids, OpenSSL does not believe."""
-    (mesh, partners), _ = _open(folder)
-    found = _extension(partners.certificate, x509.NameConstraints)
-    assert found.critical
-    assert [str(each.value) for each in found.value.permitted_subtrees] == ["partners.internal", "10.1.0.0/16"]
-    assert [str(each.value) for each in found.value.excluded_subtrees] == ["no.partners.internal"]
-    for name, allowed in (("a.partners.internal", True), ("shop.internal", False), ("b.no.partners.internal", False)):
-        chain = (partners.certificate, partners.root)
-        assert (forbidden(Names(dns=(name,)), x509.Name([]), chain) is None) == allowed
-        assert _believes(tmp_path, _leaf(partners, name)) == allowed
-        assert _believes(tmp_path, _leaf(mesh, name))  # it has none
+@pytest.mark.parametrize("name", ["other.example", "secret.partner.example", "a.secret.partner.example"])
+def test_what_it_may_not_sign_is_refused_before_signing_pki_2_3(folder, name):
+    with pytest.raises(Refused):
+        _leaf(folder, name)
+    assert _leaf(folder, "www.partner.example")
 
 
-def _believes(folder, leaf):
-    (folder / "root.pem").write_bytes(to_pem((leaf.issuer.root,)))
-    (folder / "between.pem").write_bytes(to_pem(leaf.issuer.chain))
-    (folder / "leaf.pem").write_bytes(to_pem((leaf.certificate,)))
-    command = [
-        "openssl", "verify", "-x509_strict", "-attime", str(int(NOW.timestamp())), "-CAfile", "root.pem",
-        "-untrusted", "between.pem", "leaf.pem",
-    ]  # fmt: skip
-    return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0
-
-
-def test_a_ca_ends_as_it_was_said_and_never_after_its_root(folder):
-    (mesh, partners), _ = _open(folder)
-    assert partners.certificate.not_after == NOW + timedelta(days=90)
-    late = mesh.root.not_after - timedelta(days=5)
-    (_, _, added), _ = _open(folder, (*MESH, CaPlan("late")), now=late)
-    assert added.certificate.not_after == mesh.root.not_after
-
-
-def test_a_ca_that_is_named_later_is_made_and_the_others_stay(folder):
-    (first,), _ = _open(folder, (CaPlan(),))
-    (mesh, partners), made = _open(folder, may_make=False, known=("issuing",))
+def test_a_missing_ca_is_made_and_a_lost_one_is_told(folder):
+    more = (CaPlan(), PARTNERS, CaPlan("more"))
+    (_, partners, added), made = folder.open_all(TRUST_DOMAIN, more, now=NOW, may_make=False, known=["partners"])
     assert not made
-    assert mesh.certificate == first.certificate
-    assert partners.root == first.root
+    assert (partners.name, added.name) == ("partners", "more")
+    (folder.folder / "more.crt").unlink()
+    with pytest.raises(StateError, match=r"more\.crt is gone"):
+        folder.open_all(TRUST_DOMAIN, more, now=NOW, may_make=False, known=["more"])
 
 
-def test_a_ca_that_was_used_and_is_gone_is_not_made_anew(folder):
-    (_, partners), _ = _open(folder)
-    (folder.folder / "partners.crt").unlink()
-    with pytest.raises(StateError, match=r"partners\.crt is gone"):
-        _open(folder, may_make=False, known=("issuing", "partners"))
-    again = _open(folder, may_make=False, known=("issuing",))[0][1]  # the control: nobody knows of it
-    assert again.key.pin() == partners.key.pin()
+def test_without_the_roots_key_the_way_to_a_certificate_is_told(folder):
+    (folder.folder / "root.key").unlink()
+    with pytest.raises(StateError, match="root's key is not here") as caught:
+        folder.open_all(TRUST_DOMAIN, (CaPlan(), CaPlan("more")), now=NOW, may_make=False)
+    assert "handsel ca request more" in caught.value.next_step
+    assert folder.pins()[0] == folder.roots()[0].pin
+    assert folder.open_all(TRUST_DOMAIN, (CaPlan(), PARTNERS), now=NOW, may_make=False)
 
 
-def test_the_same_name_of_two_mesh_files_does_not_cut_what_tells_cas_apart():
-    long = TrustDomain("x" * 200)
-    titles = {CaPlan(name).title(long) for name in ("issuing", "partners", "shops")}
-    assert len(titles) == 3
-    assert all(len(title) <= 64 for title in titles)
+def test_the_meshs_own_ca_is_there_without_being_written_and_can_be():
+    assert [each.name for each in plans({})] == ["issuing"]
+    written = {"partners": IssuingCa("partners"), "issuing": IssuingCa("issuing", KeyType.P384)}
+    assert [(each.name, each.kind) for each in plans(written)] == [
+        ("issuing", KeyType.P384),
+        ("partners", KeyType.P256),
+    ]
 
 
-FILE = """
-services: {}
-authority:
-  issuing:
-    partners:
-      key: p384
-      lifetime: 90d
-      permitted: {dns: [partners.internal], ip: [10.1.0.0/16]}
-      excluded: {dns: [no.partners.internal]}
-  profiles:
-    partners: {issuer: partners}
-"""
-
-
-def test_the_mesh_file_names_cas_and_the_profiles_that_they_sign():
-    found = read_mesh(FILE).authority
-    assert hierarchy.plans(found.issuing) == MESH
-    assert found.profiles["partners"].issuer == "partners"
-
-
-@pytest.mark.parametrize(
-    ("was", "is_now", "why"),
-    [
-        ("issuer: partners", "issuer: partner", "no issuing CA 'partner'; known: issuing, partners"),
-        ("10.1.0.0/16", "10.1.0.1/16", "is no network"),
-        ("lifetime: 90d", "lifetime: 1s", "between 1m and 3650d"),
-        ("lifetime: 90d", "lifetime: 4000d", "between 1m and 3650d"),
-        ("    partners:\n", "    root-next:\n", "does not begin as root"),
-        ("    partners:\n", "    ../partners:\n", "a CA's name has"),
-        ("key: p384", "key: dsa", "key"),
-        ("[partners.internal]", "['a b']", "dns"),
-    ],
-)
-def test_a_fault_in_it_is_told_with_its_place(was, is_now, why):
-    assert read_mesh(FILE)
-    with pytest.raises(InvalidFile) as caught:
-        read_mesh(FILE.replace(was, is_now))
-    assert any(why in str(fault) and fault.line > 1 for fault in caught.value.faults)
+async def test_chains_of_older_leaves_stay_downloadable(folder, store):
+    leaf = _leaf(folder, "www.partner.example")
+    before = leaf.issuer.certificate
+    after = folder.make_issuing(TRUST_DOMAIN, PARTNERS, "partners.2", now=NOW)
+    first = Known(before, "partners", State.ACTIVE, "partners", NOW)
+    await store.commit((CaKnown(first),))
+    await store.commit((CaKnown(replace(first, state=State.RETIRING)),))
+    await store.commit((CaKnown(Known(after, "partners", State.ACTIVE, "partners.2", NOW)),))
+    known = await Authorities(store).all()
+    assert {(each.key, each.state) for each in known} == {
+        ("partners", State.RETIRING),
+        ("partners.2", State.ACTIVE),
+    }
+    current = folder.load("partners", TRUST_DOMAIN, key="partners.2")
+    issuers = Issuers({"partners": current}, folder.roots(), chains_known(known))
+    assert issuers.chains(leaf.certificate) == ((before,),)
+    assert Issuers({"partners": current}, folder.roots()).chains(leaf.certificate) == ()
+    assert after.key_id != before.key_id
 
 
 @pytest.mark.parametrize(
-    ("left", "expected"),
-    [
-        (timedelta(), Nearness.OVER),
-        (timedelta(seconds=-1), Nearness.OVER),
-        (timedelta(seconds=1), Nearness.VERY_SOON),
-        (timedelta(days=17), Nearness.VERY_SOON),
-        (timedelta(days=19), Nearness.SOON),
-        (timedelta(days=29), Nearness.SOON),
-        (timedelta(days=31), Nearness.FAR),
-        (timedelta(days=90), Nearness.FAR),
-    ],
+    ("left", "found"),
+    [(40, Nearness.FAR), (34, Nearness.FAR), (30, Nearness.SOON), (19, Nearness.VERY_SOON), (0, Nearness.OVER)],
 )
-def test_the_nearness_of_an_end_is_told_at_a_third_and_a_fifth_of_life(folder, left, expected):
-    (_, partners), _ = _open(folder)  # it lives 90 days
-    assert nearness(partners.certificate, partners.certificate.not_after - left) is expected
-
-
-def test_plans_put_the_mesh_first_and_let_the_file_say_what_it_is():
-    written = {"b": IssuingCa("b"), "issuing": IssuingCa("issuing", key=KeyType.P384)}
-    mesh, other = hierarchy.plans(written)
-    assert (mesh.name, mesh.kind, other.name) == ("issuing", KeyType.P384, "b")
-    assert hierarchy.plans({}) == (CaPlan(),)
+def test_warnings_begin_at_a_third_and_a_fifth_of_life_pki_4(folder, left, found):
+    certificate = folder.load("partners", TRUST_DOMAIN).certificate
+    assert nearness(certificate, certificate.not_after - timedelta(days=left)) is found

@@ -1,273 +1,150 @@
-"""The CA's hierarchy and keys by the real commands: made, shown, encrypted, in a token, and with a root elsewhere."""
+"""The CA's own commands: init, show, keys, an offline root, and a server that runs on what they made."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from handsel.errors import ExitCode
 from tests.authority.signers.token import soft_token
-from tests.e2e.authority_process import Authority, authority
-from tests.e2e.mesh_process import Handsel, environment, free_port, run, short_folder
+from tests.e2e.authority_process import Authority
+from tests.e2e.mesh_process import run, short_folder
 
-PARTNERS = """
-services: {{}}
+pytestmark = pytest.mark.e2e
+
+CONFIG = """
+trust_domain: ca.internal
 authority:
-  acme: {{validation: {{http_port: {port}}}}}
-  issuing:
-    partners: {{key: p384, permitted: {{dns: [localhost]}}}}
-  profiles:
-    partners: {{issuer: partners, lifetime: 30d}}
+  issuing: {partners: {key: p384, permitted: {dns: [partner.example]}}}
+  profiles: {partners: {issuer: partners}}
 """
-
-
-_CERTBOT = Path(sys.executable).parent / "certbot"
-
-
-def certbot(running: Authority, port: int, directory: str) -> subprocess.CompletedProcess[str]:
-    """Order a certificate for `localhost` from an ACME directory of a running authority."""
-    if not _CERTBOT.exists():
-        pytest.skip("needs certbot")
-    folders = [f"--{name}-dir={running.folder / 'certbot' / name}" for name in ("config", "work", "logs")]
-    return subprocess.run(
-        [str(_CERTBOT), "certonly", *folders, "--server", f"{running.url}/acme/{directory}", "-n", "--agree-tos",
-         "--standalone", f"--http-01-port={port}", "--register-unsafely-without-email", "-d", "localhost",
-         "--force-renewal"], check=False, capture_output=True, text=True, timeout=60,
-        env={**environment(), "REQUESTS_CA_BUNDLE": str(running.roots)},
-    )  # fmt: skip
-
-
-def ordered(running: Authority, port: int, directory: str = "directory") -> list[x509.Certificate]:
-    """The chain that certbot got."""
-    done = certbot(running, port, directory)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return x509.load_pem_x509_certificates(
-        (running.folder / "certbot/config/live/localhost/fullchain.pem").read_bytes()
-    )
-
-
-def openssl(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=False, env=environment()
-    )
-    return done.stdout + done.stderr
-
-
-def verify(running: Authority, chain: list[x509.Certificate]) -> str:
-    """What OpenSSL thinks of it."""
-    leaf, *between = (each.public_bytes(Encoding.PEM) for each in chain)
-    (running.folder / "leaf.pem").write_bytes(leaf)
-    (running.folder / "between.pem").write_bytes(b"".join(between))
-    return openssl(
-        running.folder, "verify", "-x509_strict", "-CAfile", "roots.pem", "-untrusted", "between.pem", "leaf.pem"
-    )
-
-
-def test_a_second_ca_has_a_directory_ocsp_and_lists_of_its_own():
-    port = free_port()
-    with authority(PARTNERS.format(port=port)) as running:
-        chain = ordered(running, port, "ca/partners/directory")
-        assert "leaf.pem: OK" in verify(running, chain)
-        assert "partners" in chain[1].subject.rfc4514_string()
-        access = chain[0].extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-        ocsp = next(each.access_location.value for each in access if "ocsp" in each.access_location.value)
-        ask = (
-            "ocsp", "-sha256", "-issuer", "between.pem", "-cert", "leaf.pem", "-url", ocsp, "-CAfile", "roots.pem",
-        )  # fmt: skip
-        assert "leaf.pem: good" in openssl(running.folder, *ask)
-        assert running.run("cert", "revoke", f"{chain[0].serial_number:x}").returncode == ExitCode.OK
-        answered = openssl(running.folder, *ask)
-        assert "leaf.pem: revoked" in answered
-        assert "Response verify OK" in answered
-        assert running.run("ca", "crl", "build").returncode == ExitCode.OK
-        lists = [
-            x509.load_der_x509_crl(file.read_bytes()) for file in (running.state / "server/crl/partners").glob("*.crl")
-        ]
-        assert any(each.get_revoked_certificate_by_serial_number(chain[0].serial_number) for each in lists)
-        assert all(each.is_signature_valid(chain[1].public_key()) for each in lists)
-        # The control: the mesh's own CA signs for the usual directory.
-        assert "partners" not in ordered(running, port)[1].subject.rfc4514_string()
-
-
-def test_its_name_constraints_are_told_to_who_asks_for_another_name():
-    port = free_port()
-    text = PARTNERS.format(port=port).replace("dns: [localhost]", "dns: [partners.internal]")
-    with authority(text) as running:
-        done = certbot(running, port, "ca/partners/directory")
-        assert done.returncode != 0
-        assert "name constraints" in done.stdout + done.stderr
-        assert ordered(running, port)
 
 
 @pytest.fixture
 def folder():
-    with short_folder() as made:
-        for name in ("password", "root-password"):
-            (made / name).write_text(f"the {name} of a test\n")
-            (made / name).chmod(0o600)
-        yield made
+    with short_folder() as found:
+        (found / "handsel.yaml").write_text(CONFIG)
+        yield found
 
 
-def handsel(folder: Path, *arguments: str, code: int = ExitCode.OK) -> str:
-    done = run(*arguments, cwd=folder)
-    assert done.returncode == code, done.stdout + done.stderr
+def _password(folder: Path, name: str) -> str:
+    (folder / name).write_text(f"the password of {name}\n")
+    (folder / name).chmod(0o600)
+    return str(folder / name)
+
+
+def _ca(folder: Path, *arguments: str) -> str:
+    done = run("ca", *arguments, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _refused(folder: Path, *arguments: str) -> str:
+    done = run("ca", *arguments, cwd=folder)
+    assert done.returncode in (1, 2), done.stdout
     assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+    return done.stderr
 
 
-def shown(folder: Path, *more: str) -> dict:
-    return json.loads(handsel(folder, "ca", "show", "--state", "s", "-o", "json", *more))
+def _show(folder: Path, *arguments: str) -> dict[str, Any]:
+    return json.loads(_ca(folder, "show", "--state", "s", "-o", "json", *arguments))
 
 
-SERVER = ("server", "--state", "s", "--listen", "127.0.0.1:0", "--metrics-port", "0", "--status-port", "0")
-
-
-def starts(folder: Path, *more: str) -> None:
-    """A server starts on the state of this folder, and stops."""
-    server = Handsel(folder, "server", *SERVER, *more)
+def _runs(folder: Path, *arguments: str) -> None:
+    """A server starts on this state and shows a certificate."""
+    running = Authority(folder, "", *arguments)
     try:
-        server.wait_for("server https://")
+        assert running.run("ca", "bundle").stdout.startswith("-----BEGIN CERTIFICATE-----")
+        assert running.json("ca", "rotate", "status")["rotations"][0]["name"] == "issuing"
     finally:
-        server.stop()
+        running.server.stop()
 
 
-def test_an_authority_is_made_before_its_server_and_the_server_takes_it(folder):
-    planned = handsel(folder, "ca", "init", "--state", "s", "--key", "p384", "--dry-run")
-    assert "would make root, issuing" in planned
+def test_init_makes_what_a_server_then_runs_on(folder: Path) -> None:
+    _ca(folder, "init", "--state", "s", "--key", "p384", "--dry-run")
     assert not (folder / "s").exists()
-    handsel(folder, "ca", "init", "--state", "s", "--key", "p384")
-    before = shown(folder)
-    root, issuing = before["authorities"]
-    assert (root["key"], issuing["key"], before["rootIsHere"], before["warnings"]) == ("p384", "p256", True, [])
-    starts(folder)
-    assert shown(folder) == before
-    assert "already" in handsel(folder, "ca", "init", "--state", "s", code=ExitCode.USAGE)
+    _ca(folder, "init", "--state", "s", "--key", "p384")
+    found = _show(folder)
+    assert [(each["name"], each["key"]) for each in found["authorities"]] == [
+        ("root", "p384"),
+        ("issuing", "p256"),
+        ("partners", "p384"),
+    ]
+    assert found["authorities"][2]["permitted"] == ["dns:partner.example"]
+    assert "not encrypted" in found["custody"]
+    assert found["warnings"] == []
+    _runs(folder)
+    assert _show(folder)["authorities"] == found["authorities"]
+    assert "already" in _refused(folder, "init", "--state", "s")
 
 
-def test_keys_are_encrypted_in_place_and_the_server_asks_for_the_password(folder):
-    handsel(folder, "ca", "init", "--state", "s")
-    before = shown(folder)
-    assert "not encrypted" in before["custody"]
-    handsel(folder, "ca", "keys", "encrypt", "--new-password-file", "password", "--state", "s", "--dry-run")
-    assert "not encrypted" in shown(folder)["custody"]
-    handsel(folder, "ca", "keys", "encrypt", "--new-password-file", "password", "--state", "s")
-    for key in (folder / "s/server/authority").glob("*.key"):
-        assert key.read_bytes().startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
-    after = shown(folder)
-    assert after["authorities"] == before["authorities"]
-    assert "encrypted with a password" in after["custody"]
-    for refused, why in (((), "is encrypted"), (("--key-password-file", "root-password"), "cannot be read")):
-        said = handsel(folder, *SERVER, *refused, code=ExitCode.FAILED)
-        assert why in said
-        assert len(said.strip().splitlines()) <= 2
-    starts(folder, "--key-password-file", "password")
+def test_keys_are_encrypted_in_place_and_the_server_asks_for_the_password(folder: Path) -> None:
+    _ca(folder, "init", "--state", "s")
+    first = _password(folder, "first")
+    _ca(folder, "keys", "encrypt", "--state", "s", "--new-password-file", first)
+    keys = list((folder / "s/server/authority").glob("*.key"))
+    assert len(keys) == 4
+    assert all(key.read_bytes().startswith(b"-----BEGIN ENCRYPTED") for key in keys)
+    refused = run("server", "--state", "s", "--listen", "127.0.0.1:0", "--metrics-port", "0", "--status-port", "0",
+                  cwd=folder)  # fmt: skip
+    assert refused.returncode == 1
+    assert "is encrypted" in refused.stderr
+    _runs(folder, "--key-password-file", first)
 
 
-def test_keys_are_not_encrypted_under_a_running_server(folder):
-    server = Handsel(folder, "server", *SERVER)
-    try:
-        server.wait_for("server https://")
-        encrypt = ("ca", "keys", "encrypt", "--new-password-file", "password", "--state", "s")
-        assert "in use" in handsel(folder, *encrypt, code=ExitCode.FAILED)
-    finally:
-        server.stop()
-    handsel(folder, *encrypt)
+def test_a_root_that_lives_elsewhere_signs_issuing_cas_by_request(folder: Path) -> None:
+    (folder / "handsel.yaml").write_text("trust_domain: ca.internal\n")
+    password = _password(folder, "root-password")
+    away = ("--offline-root", "away", "--offline-password-file", password)
+    _ca(folder, "init", "--state", "s", *away)
+    kept = {path.name for path in (folder / "s/server/authority").iterdir()}
+    assert not kept & {"root.key", "root-next.key"}
+    assert {path.name for path in (folder / "away").iterdir()} >= {"root.key", "root-next.key", "root.crt"}
+    assert not _show(folder)["rootIsHere"]
+    _runs(folder)  # the mesh's own issuing CA was made before the root left
+
+    (folder / "handsel.yaml").write_text(CONFIG)
+    assert _show(folder)["warnings"] == ["partners is in the mesh file and not made yet"]
+    _ca(folder, "request", "partners", "--state", "s", "--out", "partners.csr")
+    sign = ("sign", "--root", "away", "--csr", "partners.csr", "--out", "partners.crt", "--name", "partners")
+    wrong = _password(folder, "wrong")
+    assert "cannot be read" in _refused(folder, *sign, "--password-file", wrong)
+    _ca(folder, *sign, "--password-file", password, "--permit", "dns:partner.example", "--lifetime", "90d")
+    assert "not for the key" in _refused(folder, "install", "partners.crt", "--state", "s", "--name", "issuing")
+    _ca(folder, "install", "partners.crt", "--state", "s", "--name", "partners")
+    found = _show(folder)
+    assert found["warnings"] == []
+    assert found["authorities"][2]["permitted"] == ["dns:partner.example"]
+    _runs(folder)
 
 
-def test_a_root_elsewhere_signs_cas_that_the_server_takes_up(folder):
-    """The server never sees the root's key again: its tickets pin it all the same."""
-    handsel(folder, "ca", "init", "--state", "s", "--offline-root", "away", "--offline-password-file", "root-password")
-    keys = folder / "s/server/authority"
-    assert sorted(path.name for path in keys.glob("*.key")) == ["issuing.key"]
-    assert sorted(path.name for path in (folder / "away").glob("*.key")) == ["root-next.key", "root.key"]
-    first = shown(folder)
-    assert first["rootIsHere"] is False
-    assert len(set(first["pins"])) == 2
-    starts(folder)
-
-    (folder / "handsel.yaml").write_text(PARTNERS.format(port=80))
-    missing = handsel(folder, *SERVER, code=ExitCode.FAILED)
-    assert "the root's key is not here" in missing
-    handsel(folder, "ca", "request", "partners", "--state", "s", "--out", "partners.csr")
-    assert "verify OK" in openssl(folder, "req", "-in", "partners.csr", "-noout", "-verify")
-    sign = (
-        "ca", "sign", "--root", "away", "--password-file", "root-password", "--csr", "partners.csr", "--name",
-        "partners", "--permit", "dns:localhost", "--lifetime", "100d", "--out", "partners.crt",
-    )  # fmt: skip
-    handsel(folder, *sign, "--dry-run")
-    assert not (folder / "partners.crt").exists()
-    handsel(folder, *sign)
-    handsel(folder, "ca", "install", "partners.crt", "--name", "partners", "--state", "s")
-    (partners,) = (each for each in shown(folder)["authorities"] if each["name"] == "partners")
-    assert (partners["key"], partners["permitted"], partners["keyIsHere"]) == ("p384", ["dns:localhost"], True)
-    starts(folder)
+@pytest.mark.parametrize("content", ["", "nonsense", "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n"])
+def test_a_file_that_is_no_request_is_told_in_one_line(folder: Path, content: str) -> None:
+    password = _password(folder, "root-password")
+    _ca(folder, "init", "--state", "s", "--offline-root", "away", "--offline-password-file", password)
+    (folder / "bad.csr").write_text(content)
+    sign = ("sign", "--root", "away", "--password-file", password, "--out", "out.crt", "--csr")
+    assert "no certificate request" in _refused(folder, *sign, "bad.csr")
+    _ca(folder, "request", "issuing", "--state", "s", "--out", "good.csr")
+    _ca(folder, *sign, "good.csr")
 
 
-def test_what_is_not_for_this_authority_is_not_installed(folder):
-    for state, away in (("s", "away"), ("other", "elsewhere")):
-        handsel(
-            folder, "ca", "init", "--state", state, "--offline-root", away, "--offline-password-file", "root-password"
-        )
-    (folder / "handsel.yaml").write_text(PARTNERS.format(port=80))
-    handsel(folder, "ca", "request", "partners", "--state", "s", "--out", "partners.csr")
-
-    def signed_by(root: str, csr: str = "partners.csr") -> None:
-        handsel(
-            folder, "ca", "sign", "--root", root, "--password-file", "root-password", "--csr", csr, "--name",
-            "partners", "--out", "partners.crt",
-        )  # fmt: skip
-
-    install = ("ca", "install", "partners.crt", "--name", "partners", "--state", "s")
-    signed_by("elsewhere")
-    assert "not signed by this authority's root" in handsel(folder, *install, code=ExitCode.FAILED)
-    handsel(folder, "ca", "request", "partners", "--state", "other", "--out", "others.csr")
-    signed_by("away", "others.csr")
-    assert "not for the key" in handsel(folder, *install, code=ExitCode.FAILED)
-    signed_by("away")
-    handsel(folder, *install)
+def test_a_profile_of_a_ca_that_is_not_there_is_told_with_its_place(folder: Path) -> None:
+    (folder / "handsel.yaml").write_text(CONFIG.replace("issuer: partners", "issuer: partner"))
+    said = _refused(folder, "show", "--state", "s")
+    assert "handsel.yaml:5" in said
+    assert "there is no issuing CA 'partner'; known: issuing, partners" in said
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        (("--csr", "nowhere"), "cannot be read"),
-        (("--csr", "password"), "no certificate request"),
-        (("--root", "nowhere"), "no authority"),
-        (("--password-file", "nowhere"), "cannot be read"),
-        (("--password-file", "password"), "cannot be read"),
-        (("--permit", "localhost"), "dns:NAME"),
-        (("--permit", "ip:10.0.0.1/8"), "ip:10.0.0.1/8"),
-        (("--lifetime", "soon"), "--lifetime"),
-    ],
-)
-def test_what_cannot_be_signed_is_one_line(folder, change, why):
-    handsel(folder, "ca", "init", "--state", "s", "--offline-root", "away", "--offline-password-file", "root-password")
-    handsel(folder, "ca", "request", "issuing", "--state", "s", "--out", "a.csr")
-    sign = ("ca", "sign", "--root", "away", "--password-file", "root-password", "--csr", "a.csr", "--out", "a.crt")
-    done = run(*sign, *change, cwd=folder)
-    assert done.returncode in (ExitCode.FAILED, ExitCode.USAGE)
-    assert why in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (folder / "a.crt").exists()
-    handsel(folder, *sign)
-
-
-def test_a_server_whose_keys_are_in_a_token_starts_again_and_signs(folder):
-    port = free_port()
+def test_a_server_runs_on_the_keys_of_a_token_and_finds_them_again(folder: Path) -> None:
     with soft_token(folder / "token") as uri:
-        text = PARTNERS.format(port=port).replace("authority:\n", f"authority:\n  keys: '{uri}'\n")
-        with authority(text) as running:
-            for _ in range(2):
-                chain = ordered(running, port, "ca/partners/directory")
-                assert "leaf.pem: OK" in verify(running, chain)
-                held = {path.name for path in (running.state / "server/authority").glob("*.key")}
-                assert held <= {"journal.key"}
-                running.server.stop()
-                running.start()
-            assert "PKCS #11 token 'handsel'" in running.json("ca", "show")["custody"]
+        (folder / "handsel.yaml").write_text(CONFIG.replace("authority:", f'authority:\n  keys: "{uri}"'))
+        _runs(folder)
+        made = _show(folder)
+        assert "token 'handsel'" in made["custody"]
+        names = {path.name for path in (folder / "s/server/authority").glob("*.key")}
+        assert names == {"journal.key"}
+        _runs(folder)
+        assert _show(folder)["authorities"] == made["authorities"]

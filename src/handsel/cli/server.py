@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from handsel import settings
 from handsel.cli import common
@@ -65,14 +66,22 @@ def command(
         database, database_password_file, seen=common.database_is_seen(), migrate=migrate, read_only=read_only
     )
 
+    context = click.get_current_context()
+    not_written = [
+        door for door in ("metrics", "status")
+        if context.get_parameter_source(f"{door}_port") is ParameterSource.DEFAULT
+    ]  # fmt: skip
+
     async def serve(stopping: asyncio.Event) -> int:
         runtime = settings.runtime_folder(folder)
         server = Server(
             mesh, folder, runtime, host=host, port=port, metrics_port=metrics_port, status_port=status_port,
-            storage=storage, key_password_file=key_password_file,
+            may_move=not_written, storage=storage, key_password_file=key_password_file,
         )  # fmt: skip
         try:
             await server.start()
+            for line in server.moved:
+                click.echo(line, err=True)
             where = f"server {server.url}, trust domain {mesh.trust_domain}, status {server.status_places.url}"
             click.echo(where, err=True)
             await stopping.wait()

@@ -44,7 +44,11 @@ async def open_authorities(
     known = await Authorities(store).all()
     active = {each.name: each for each in known if each.state is State.ACTIVE and not each.is_root}
     named = hierarchy.plans(settings.issuing)
-    former = [CaPlan(name) for name in active if name not in {plan.name for plan in named} and keys.has(name)]
+    former = [
+        CaPlan(name)
+        for name in active
+        if name not in {plan.name for plan in named} and keys.has(name) and keys.keys.exists(name)
+    ]
     found, made = keys.open_all(
         trust_domain, [*named, *former], now=now, may_make=unused and not store.read_only,
         known=active if not store.read_only else [plan.name for plan in named],

@@ -157,7 +157,8 @@ def show(place: Place) -> dict[str, Any]:
     root = keys.roots()[0]
     moment = _now()
     shown = [_shown(keys, ROOT, root, moment)]
-    shown += [_shown(keys, name, found, moment) for name in keys.names() if (found := keys.certificate(name))]
+    stored = [each for name in keys.names() for each in keys.generations(name)]
+    shown += [_shown(keys, each, found, moment) for each in stored if (found := keys.certificate(each))]
     return {
         "apiVersion": "handsel/v1",
         "kind": "Authority",
@@ -212,8 +213,8 @@ def _missing(place: Place, keys: KeyFolder) -> list[str]:
 
 
 def _differences(place: Place, keys: KeyFolder) -> list[str]:
-    found = [(plan, keys.certificate(plan.name)) for plan in place.plans]
-    return [line for plan, made in found if made for line in hierarchy.differences(plan, made)]
+    newest = [(plan, keys.certificate(each)) for plan in place.plans for each in keys.generations(plan.name)[-1:]]
+    return [line for plan, made in newest if made for line in hierarchy.differences(plan, made)]
 
 
 def _plan(place: Place, name: str) -> CaPlan:

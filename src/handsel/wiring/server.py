@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import secrets
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -116,12 +117,14 @@ class ServerFolder:
 class Server:
     """The server, from `start` to `stop`.
 
-    `host`, `port`: where the HTTPS door opens. With `may_move` a port that is in use is replaced by a free one.
+    `host`, `port`: where the HTTPS door opens. The ports of the doors in `may_move` nobody wrote down: one that is in
+    use is replaced by a free one, and `moved` says so.
     """
 
     def __init__(
         self, mesh: Mesh, state: Path, runtime: Path, *, host: str = "127.0.0.1", port: int = settings.API_PORT,
-        metrics_port: int = settings.METRICS_PORT, status_port: int = settings.STATUS_PORT, may_move: bool = False,
+        metrics_port: int = settings.METRICS_PORT, status_port: int = settings.STATUS_PORT,
+        may_move: Collection[str] = (),
         storage: Storage | None = None, key_password_file: Path | None = None,
     ) -> None:  # fmt: skip
         self.mesh = mesh
@@ -199,7 +202,7 @@ class Server:
 
     async def _open_validation(self) -> None:
         """Before anything is signed: certificates say where their status is."""
-        self._status_listening = self._listen(self._host, self._status_port)
+        self._status_listening = self._listen("status", self._host, self._status_port)
         self._held.callback(self._status_listening.close)
         self._status_port = self._status_listening.getsockname()[1]
         root = self.keys.root_issuer()
@@ -338,7 +341,7 @@ class Server:
     # Doors
 
     async def _open_doors(self) -> None:
-        listening = self._listen(self._host, self._port)
+        listening = self._listen("api", self._host, self._port)
         self._port = listening.getsockname()[1]
         self._context = server_context(self.issuers.roots)
         await self._certify_own()
@@ -368,7 +371,7 @@ class Server:
         admin: Routes = {**health, **mount(self._acts(), on_local_socket)}
         scrape = Scrape(self._measure, __version__)
         metrics: Routes = {**health, ("GET", "/metrics"): scrape.handler()}
-        measuring = self._listen("127.0.0.1", self._metrics_port)
+        measuring = self._listen("metrics", "127.0.0.1", self._metrics_port)
         self._metrics_port = measuring.getsockname()[1]
         self._doors = [
             DoorServer(Door(api, on_bug=_log_bug), listening, self._context),
@@ -440,11 +443,11 @@ class Server:
         async with self.leader.asking():
             await sweep(self.store, self.directory, self.leader, self._acme.recover)
 
-    def _listen(self, host: str, port: int) -> socket.socket:
+    def _listen(self, door: str, host: str, port: int) -> socket.socket:
         try:
             return listen_tcp(host, port)
         except PortInUse:
-            if not self._may_move:
+            if door not in self._may_move:
                 raise
             listening = listen_tcp(host, 0)
             self.moved.append(f"port {port} is in use, this door is at {listening.getsockname()[1]} instead")

@@ -81,7 +81,7 @@ async def up(mesh: Mesh, state: Path, runtime: Path, envoy: Path | None, progres
 async def _everything(
     mesh: Mesh, state: Path, runtime: Path, envoy: Path | None, progress: Progress
 ) -> AsyncIterator[Running]:
-    server = Server(mesh, state, runtime, may_move=True)
+    server = Server(mesh, state, runtime, may_move=("api", "metrics", "status"))
     record = up_record(state)
     try:
         with progress.step("authority") as step:

@@ -26,6 +26,7 @@ from handsel.store.adapters.sql import SqlStore
 from handsel.store.journal import entry
 from handsel.wiring.authority_keys import issuers_of
 from handsel.wiring.leader import Leader
+from handsel.wiring.storage import AUTHORITIES
 
 _log = structlog.get_logger("handsel.rotation")
 _LOOK_SECONDS = 2.0
@@ -55,6 +56,8 @@ class Rotations:
         self._around = around
         self._tables = Authorities(store)
         self._moving = asyncio.Lock()
+        self._heard = asyncio.Event()
+        store.changes.on(AUTHORITIES, self._heard.set, elsewhere=True)
 
     async def keep(self) -> None:
         """For ever: take the steps that may be taken."""
@@ -68,6 +71,16 @@ class Rotations:
             except Exception:  # noqa: BLE001  # one mistake must not end all rotations
                 _log.exception("rotation made a mistake")
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def listen(self) -> None:
+        """For ever: when another server took a step, sign here as it says too."""
+        while True:
+            await self._heard.wait()
+            self._heard.clear()
+            try:
+                await self._around.changed(await self.issuers_now())
+            except HandselError as error:
+                _log.error("another server rotated a CA, and this one cannot follow", problem=str(error))
 
     async def begin(self, name: str, *, by: str, dry_run: bool = False) -> dict[str, Any]:
         """Make a newcomer for an issuing CA, or take the one that was installed. Raises `UsageError`, `Refused`."""

@@ -198,6 +198,7 @@ class Server:
         self._tasks.append(asyncio.create_task(self._lead()))
         self._tasks.append(asyncio.create_task(self._keep_own_certificate()))
         self._tasks.append(asyncio.create_task(self._rotations.keep()))
+        self._tasks.append(asyncio.create_task(self._rotations.listen()))
         self._tasks.append(asyncio.create_task(self._ledger.keep()))
 
     async def _open_validation(self) -> None:

@@ -19,6 +19,7 @@ from handsel.authority.adapters import (
 )
 from handsel.authority.adapters import tables as authority_tables
 from handsel.authority.adapters.nonces import MemoryNonces, Nonces
+from handsel.authority.hierarchy import CaKnown
 from handsel.authority.revocation import Revoked
 from handsel.authority.va.lists import CrlMade
 from handsel.errors import StateError, StateInUse, UsageError
@@ -50,7 +51,8 @@ APPLIERS: Appliers = {
 """Every write that there is. A new table's adapter belongs here: importing it is what declares its table."""
 
 PUBLICATIONS, PLACES, REVOCATIONS, CRLS = "publications", "places", "revocations", "crls"
-TOPICS: Topics = {Publish: PUBLICATIONS, PlacesReported: PLACES, Revoked: REVOCATIONS, CrlMade: CRLS}
+AUTHORITIES = "authorities"
+TOPICS: Topics = {Publish: PUBLICATIONS, PlacesReported: PLACES, Revoked: REVOCATIONS, CrlMade: CRLS, CaKnown: AUTHORITIES}
 """What other parts and other servers want to hear of: `store.changes.on(topic, act)`."""
 
 FILE = "handsel.db"

@@ -11,11 +11,16 @@ test: setup
 	$(BIN)/pytest
 
 # What tests need besides Python packages. A test whose server is missing says `skipped: needs X`.
-SYSTEM_PACKAGES := openssl:openssl setpriv:util-linux
+# Each is command:package.
+SYSTEM_PACKAGES := openssl:openssl setpriv:util-linux ssh-keygen:openssh-client faketime:faketime uacme:uacme caddy:caddy \
+  ocsptool:gnutls-bin softhsm2-util:softhsm2 swtpm:swtpm tpm2:tpm2-tools certutil:libnss3-tools \
+  update-ca-certificates:ca-certificates keytool:default-jre-headless
 test-deps: setup
-	@for each in $(SYSTEM_PACKAGES); do \
-	  command -v $${each%%:*} >/dev/null || { apt-get install -y -q $${each##*:} || echo "not installed: $${each##*:}"; }; \
-	done
+	@missing=; for each in $(SYSTEM_PACKAGES); do \
+	  PATH=$$PATH:/usr/sbin command -v $${each%%:*} >/dev/null || missing="$$missing $${each##*:}"; done; \
+	if [ -n "$$missing" ]; then apt-get update -q >/dev/null || true; \
+	  for each in $$missing; do DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$each >/dev/null \
+	    || echo "not installed: $$each"; done; fi
 
 check: setup
 	$(BIN)/ruff format --check .
@@ -61,7 +66,7 @@ lock:
 # Reports, gates nothing. Tables on the terminal, the JSON of each run in bench/results.
 bench: setup
 	mkdir -p bench/results
-	for each in cli_help cold_start latency rotation store; do \
+	for each in cli_help cold_start latency rotation store signing acme ocsp revocation; do \
 	  $(BIN)/python bench/$$each.py > bench/results/$$each.json || exit 1; done
 
 # The rotation bench for ten minutes; one failed request fails it.

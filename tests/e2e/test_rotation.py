@@ -53,6 +53,18 @@ def _key_of(running: Authority) -> str:
     return issued.stdout.split()[-1].replace(":", "").lower()
 
 
+def _ocsp(running: Authority, issuer: str) -> str:
+    """What OCSP says of `leaf.pem`, signed for the CA whose certificate is in the file `issuer`."""
+    url = running.server.output().partition("status ")[2].split()[0] + "/ocsp"
+    asked = subprocess.run(
+        ["openssl", "ocsp", "-issuer", str(running.state / "server" / "authority" / issuer), "-cert", "leaf.pem",
+         "-url", url, "-CAfile", str(running.roots), "-no_nonce"],
+        cwd=running.folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Response verify OK" in asked.stderr, asked.stderr
+    return asked.stdout
+
+
 def test_a_mesh_under_load_does_not_notice_that_its_ca_is_replaced() -> None:
     with mesh(MESH) as running:
         state = str(running.state)
@@ -92,6 +104,7 @@ def test_a_rotation_goes_on_after_a_kill_and_its_older_leaves_keep_their_answers
     with authority() as running:
         state = str(running.state)
         before = _key_of(running)
+        (running.folder / "leaf.pem").write_bytes((running.state / "server" / "server.crt").read_bytes())
         assert _rotate(state, "issuing").returncode == 0
         running.server.kill()
         running.server.log.unlink()  # else the address of before would be found in it
@@ -102,6 +115,7 @@ def test_a_rotation_goes_on_after_a_kill_and_its_older_leaves_keep_their_answers
         assert again.returncode == 0, again.stderr  # another one, while the first still retires
         wait_for(lambda: _states(state) == ["active", "retiring", "retiring"], what="a second activation")
         assert (running.state / "server" / "authority" / "issuing.3.crt").exists()
+        assert "leaf.pem: good" in _ocsp(running, "issuing.crt")
 
 
 def test_a_pause_holds_it_and_undo_goes_back() -> None:

@@ -31,6 +31,7 @@ from handsel.model.faults import NAME, FilePath, Port, Strict
 from handsel.model.name_patterns import parse
 from handsel.model.policy_file import RuleFile, policy_faults, read_policy
 from handsel.model.registration_file import RegistrationFile, read_registration
+from handsel.model.token_uri import TokenUri
 from handsel.pki.keys import KeyType
 from handsel.pki.names import dns_name
 
@@ -128,8 +129,7 @@ def _is_network(text: str) -> str:
 
 
 def _is_token(text: str) -> str:
-    if not text.startswith("pkcs11:"):
-        raise ValueError("a token is named by a URI that starts with pkcs11:")
+    TokenUri.parse(text)
     return text
 
 

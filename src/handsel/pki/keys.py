@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.types import (
     PublicKeyTypes,
 )
 
+from handsel.pki.encrypted_key import encrypted_pem
 from handsel.pki.secret import Secret
 
 PublicKey = CertificateIssuerPublicKeyTypes
@@ -88,12 +89,9 @@ class PrivateKey:
 
     def pem(self, password: Secret | None = None) -> Secret:
         """PKCS#8 in PEM, encrypted when there is a password."""
-        encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-        if password is not None:
-            encryption = serialization.BestAvailableEncryption(password.reveal())
-        return Secret(
-            self.handle.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-        )
+        encoding = serialization.Encoding.PEM if password is None else serialization.Encoding.DER
+        plain = self.handle.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return Secret(plain if password is None else encrypted_pem(plain, password))
 
     @property
     def kind(self) -> KeyType:

@@ -158,6 +158,7 @@ def show(place: Place) -> dict[str, Any]:
     moment = _now()
     shown = [_shown(keys, ROOT, root, moment)]
     stored = [each for name in keys.names() for each in keys.generations(name)]
+    newest = {ROOT, *(keys.generations(name)[-1] for name in keys.names())}  # those before have a successor
     shown += [_shown(keys, each, found, moment) for each in stored if (found := keys.certificate(each))]
     return {
         "apiVersion": "handsel/v1",
@@ -167,7 +168,11 @@ def show(place: Place) -> dict[str, Any]:
         "rootIsHere": keys.keys.exists(ROOT),
         "pins": list(keys.public_pins()),
         "authorities": shown,
-        "warnings": [*_warnings(shown), *_missing(place, keys), *_differences(place, keys)],
+        "warnings": [
+            *_warnings([each for each in shown if each["name"] in newest]),
+            *_missing(place, keys),
+            *_differences(place, keys),
+        ],
     }
 
 

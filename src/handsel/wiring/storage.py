@@ -52,7 +52,13 @@ APPLIERS: Appliers = {
 
 PUBLICATIONS, PLACES, REVOCATIONS, CRLS = "publications", "places", "revocations", "crls"
 AUTHORITIES = "authorities"
-TOPICS: Topics = {Publish: PUBLICATIONS, PlacesReported: PLACES, Revoked: REVOCATIONS, CrlMade: CRLS, CaKnown: AUTHORITIES}
+TOPICS: Topics = {
+    Publish: PUBLICATIONS,
+    PlacesReported: PLACES,
+    Revoked: REVOCATIONS,
+    CrlMade: CRLS,
+    CaKnown: AUTHORITIES,
+}
 """What other parts and other servers want to hear of: `store.changes.on(topic, act)`."""
 
 FILE = "handsel.db"

@@ -17,6 +17,7 @@ from handsel.model.authority import Acme, Limits
 from handsel.pki.certificate import Certificate
 from tests.authority.acme.test_revoke import revoke
 from tests.authority.acme.world import AcmeWorld, encode, older
+from tests.support import TestAuthority
 
 A, B, C = "a.test.internal", "b.test.internal", "c.test.internal"
 
@@ -88,6 +89,20 @@ async def test_the_window_of_a_revoked_certificate_is_past(acme: AcmeWorld) -> N
     window = (await acme.ask("GET", f"renewal-info/{certid(leaf)}")).json["suggestedWindow"]
     start, end = (datetime.fromisoformat(window[each]) for each in ("start", "end"))
     assert start < end <= datetime.now(UTC)
+
+
+async def test_the_window_moves_to_the_past_when_the_ca_signs_no_more(acme: AcmeWorld) -> None:
+    """RFC 9773 §4.2: so the clients of a CA that retires come before it is gone."""
+    client = await acme.client()
+    leaf = await client.certificate(A)
+
+    async def ends() -> datetime:
+        window = (await acme.ask("GET", f"renewal-info/{certid(leaf)}")).json["suggestedWindow"]
+        return datetime.fromisoformat(window["end"])
+
+    assert await ends() > datetime.now(UTC)
+    acme.issuers = TestAuthority.make(datetime.now(UTC)).issuers
+    assert await ends() <= datetime.now(UTC)
 
 
 async def test_an_order_replaces_a_certificate_once(acme: AcmeWorld) -> None:

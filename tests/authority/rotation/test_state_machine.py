@@ -145,7 +145,9 @@ def test_a_rotation_goes_all_the_way_and_names_what_holds_it_up():
     waits = advance(Facts(("host/web",), dwell=_DWELL), timedelta(minutes=1))
     assert waits.held_up_by[0] == "host/web does not use it yet"
     assert "cannot acknowledge" in waits.held_up_by[1]
-    assert advance(Facts(), timedelta(hours=1), replace(_NOBODY, paused=True, by="ann")).held_up_by == ("paused by ann",)
+    assert advance(Facts(), timedelta(hours=1), replace(_NOBODY, paused=True, by="ann")).held_up_by == (
+        "paused by ann",
+    )
     advance(Facts(dwell=_DWELL), timedelta(hours=1))
     assert (cas[new.key_id].state, cas[old.key_id].state) == (State.ACTIVE, State.RETIRING)
     assert advance(Facts(leaves=2), timedelta(hours=2)).held_up_by == ("2 certificates that it signed still live",)

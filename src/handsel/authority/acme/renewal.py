@@ -11,6 +11,8 @@ from handsel.acme.lifecycle import Status
 from handsel.acme.problems import Identifier, Problem, malformed
 from handsel.authority.acme.model import Account, Authorization, Order, Saved, order_status
 from handsel.authority.directory import Record
+from handsel.authority.model import Issuers
+from handsel.authority.rotation import taken_over
 from handsel.store.outcome import Outcome
 
 _SOONEST, _LATEST = timedelta(minutes=1), timedelta(hours=6)
@@ -24,12 +26,15 @@ class Window:
     end: datetime
 
 
-def window(record: Record) -> Window:
-    """Between half and two thirds of life; all in the past for what was revoked (section 4.2)."""
+def window(record: Record, issuers: Issuers) -> Window:
+    """Between half and two thirds of life; all in the past for what was revoked, or signed by a CA that signs no more
+    (section 4.2)."""
     if record.revoked_at is not None:
         return Window(record.revoked_at - timedelta(days=1), record.revoked_at)
     begin = record.certificate.not_before
     life = record.certificate.not_after - begin
+    if taken_over(record.certificate, tuple(issuers.by_name.values())):
+        return Window(begin, begin + timedelta(seconds=1))
     return Window(begin + life / 2, begin + life * 2 / 3)
 
 

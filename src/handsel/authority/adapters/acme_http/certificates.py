@@ -53,7 +53,7 @@ async def renewal_info(means: Means, call: Call) -> Response:
     record = await means.directory.record(named.serial_hex)
     if record is None or not renewal.is_named(record, named):
         raise Problem("malformed", "this certificate is not of this authority", status=404)
-    window = renewal.window(record)
+    window = renewal.window(record, means.issuing.issuers())
     again = str(int(renewal.look_again(record).total_seconds()))
     content = {"suggestedWindow": {"start": text_of(window.start), "end": text_of(window.end)}}
     return json_answer(content, 200, ("Retry-After", again))

@@ -35,7 +35,7 @@ async def new_order(means: Means, signed: Signed) -> Response:
         means.issuing.issuers()[profile.issuer],
     )  # fmt: skip
     replaced, freed = await _replaced(means, signed, identifiers)
-    if replaced is None or now() < renewal.window(replaced[1]).start:
+    if replaced is None or now() < renewal.window(replaced[1], means.issuing.issuers()).start:
         _count(means, signed, identifiers)
     proven = await means.objects.proven_ahead(owner.account_id, [each.value.removeprefix("*.") for each in identifiers])
     outcome = orders.make_order(

@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 from handsel.authority.adapters.signers.files import FileKeys
-from handsel.authority.adapters.signers.pkcs11 import TokenKeys, TokenUri
+from handsel.authority.adapters.signers.pkcs11 import TokenKeys
 from handsel.authority.key_store import KeyStore
 from handsel.errors import StateError, UsageError
 from handsel.model.authority import Keys
+from handsel.model.token_uri import TokenUri
 from handsel.pki.secret import Secret
 
 PASSWORD_VARIABLE = "HANDSEL_KEY_PASSWORD_FILE"  # noqa: S105  # its name, not a password
@@ -22,7 +23,7 @@ _LONGEST_PASSWORD = 1024
 def open_keys(folder: Path, settings: Keys, password_file: Path | None = None) -> KeyStore:
     """The key store of the authority in `folder`. `password_file` comes before what the settings say.
 
-    Raises `StateError` for a password that cannot be read, `UsageError` for a URI that is none.
+    Raises `StateError` for a password that cannot be read, `UsageError` for one that is too short.
     """
     if settings.token:
         return TokenKeys(TokenUri.parse(settings.token))

@@ -1,16 +1,12 @@
 """Keys in a PKCS #11 token, such as a hardware module: they are made there and never leave it.
 
-A token is named by a URI (RFC 7512): `pkcs11:token=handsel;object=ca-?module-path=/usr/lib/hsm.so&pin-source=/run/pin`.
-`object` stands before the name of every key. Calls take milliseconds and block: whoever signs does it in a thread.
+Calls take milliseconds and block: whoever signs does it in a thread.
 """
 
 from __future__ import annotations
 
-import re
 import threading
-import urllib.parse
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,52 +14,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from handsel.authority.adapters.signers.token_keys import SignRaw, TokenEcKey, TokenEd25519Key, TokenRsaKey
-from handsel.errors import StateError, UsageError
+from handsel.errors import StateError
+from handsel.model.token_uri import TokenUri
 from handsel.pki import der
 from handsel.pki.keys import KeyType, PrivateKey
 from handsel.pki.secret import Secret
 
 _T = TypeVar("_T")
-_MOST = 4096
 _CURVE_OIDS = {KeyType.P256: "1.2.840.10045.3.1.7", KeyType.P384: "1.3.132.0.34"}
 _ED25519_OID = "1.3.101.112"
 _PRINTABLE_STRING = 0x13
 _RSA_BITS = {KeyType.RSA2048: 2048, KeyType.RSA3072: 3072, KeyType.RSA4096: 4096}
-
-
-@dataclass(frozen=True)
-class TokenUri:
-    """What a pkcs11 URI says. `prefix` stands before the names of keys."""
-
-    module: Path
-    token: str
-    pin_source: Path
-    prefix: str = "handsel-"
-
-    @classmethod
-    def parse(cls, text: str) -> TokenUri:
-        """Raises `UsageError` for what is no such URI, or leaves out what is needed here."""
-        if not text.startswith("pkcs11:") or len(text) > _MOST:
-            raise UsageError("a token is named by a URI that starts with pkcs11:")
-        path, _, query = text.removeprefix("pkcs11:").partition("?")
-        found: dict[str, str] = {}
-        for part in [*path.split(";"), *query.split("&")]:
-            key, separator, value = part.partition("=")
-            if not part:
-                continue
-            if not separator or key in found:
-                raise UsageError(f"the pkcs11 URI says {key[:40]!r} twice, or without a value")
-            found[key] = urllib.parse.unquote(value)
-        if "pin-value" in found:
-            raise UsageError("a PIN has no place in a setting: write it into a file, and name that as pin-source")
-        for needed in ("token", "module-path", "pin-source"):
-            if not found.get(needed):
-                raise UsageError(f"the pkcs11 URI does not say its {needed}")
-        unknown = sorted(found.keys() - {"token", "module-path", "pin-source", "object"})
-        if unknown:
-            raise UsageError(f"{unknown[0][:40]!r} in a pkcs11 URI is not known here")
-        pin_source = re.sub(r"^file:(//)?", "", found["pin-source"])
-        return cls(Path(found["module-path"]), found["token"], Path(pin_source), found.get("object", cls.prefix))
 
 
 class TokenKeys:
@@ -77,7 +38,7 @@ class TokenKeys:
     @property
     def custody(self) -> str:
         """In whose keeping the keys are."""
-        return f"the PKCS #11 token {self._uri.token!r} ({self._uri.module.name})"
+        return f"the PKCS #11 token {self._uri.token!r} ({Path(self._uri.module).name})"
 
     def load(self, name: str) -> PrivateKey:
         """The key of this name, which only signs. Raises `StateError`."""
@@ -157,8 +118,8 @@ class TokenKeys:
     def _open(self) -> Any:
         pkcs11 = _library()
         try:
-            pin = Secret(self._uri.pin_source.read_bytes().strip())
-            library = pkcs11.lib(str(self._uri.module))
+            pin = Secret(Path(self._uri.pin_source).read_bytes().strip())
+            library = pkcs11.lib(self._uri.module)
         except OSError as error:
             raise StateError(f"the PIN of {self.custody} cannot be read: {error}") from error
         except RuntimeError as error:

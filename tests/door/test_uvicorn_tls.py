@@ -231,3 +231,14 @@ async def test_an_answer_in_several_writes_does_not_wait_for_the_client():
         await until(lambda: bool(seen))
         writer.close()
     assert seen == [1]
+
+
+async def test_the_address_of_a_client_is_not_what_it_says(tmp_path, living_authority):
+    """Limits and tickets rest on it."""
+
+    async def who(request: Request) -> Response:
+        return Response(200, request.client.encode())
+
+    async with tls_door(tmp_path, living_authority, {("GET", "/"): who}) as (port, _):
+        lied = b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n"
+        assert (await ask(port, client_context(living_authority), lied)).endswith(b"127.0.0.1")

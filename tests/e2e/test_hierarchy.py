@@ -222,6 +222,11 @@ def test_what_is_not_for_this_authority_is_not_installed(folder):
     handsel(folder, "ca", "request", "partners", "--state", "other", "--out", "others.csr")
     signed_by("away", "others.csr")
     assert "not for the key" in handsel(folder, *install, code=ExitCode.FAILED)
+    handsel(
+        folder, "ca", "sign", "--root", "away", "--password-file", "root-password", "--csr", "partners.csr", "--out",
+        "partners.crt",
+    )  # fmt: skip
+    assert "the subject of another CA, 'issuing'" in handsel(folder, *install, code=ExitCode.FAILED)
     signed_by("away")
     handsel(folder, *install)
 
@@ -237,6 +242,8 @@ def test_what_is_not_for_this_authority_is_not_installed(folder):
         (("--permit", "localhost"), "dns:NAME"),
         (("--permit", "ip:10.0.0.1/8"), "ip:10.0.0.1/8"),
         (("--lifetime", "soon"), "--lifetime"),
+        (("--name", "root"), "does not begin with root"),
+        (("--name", "../x"), "a CA's name has"),
     ],
 )
 def test_what_cannot_be_signed_is_one_line(folder, change, why):

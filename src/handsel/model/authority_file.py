@@ -138,7 +138,8 @@ def _keys(said: object) -> object:
     return {"token": said} if isinstance(said, str) else said
 
 
-def _is_ca_name(name: str) -> str:
+def ca_name(name: str) -> str:
+    """The name of an issuing CA. Raises `ValueError`."""
     if not NAME.fullmatch(name) or name.startswith("root"):
         raise ValueError("a CA's name has lower-case letters, digits and dashes, and does not begin with root")
     return name
@@ -226,7 +227,7 @@ class AuthorityFile(Strict):
     keys: Annotated[KeysFile, BeforeValidator(_keys)] = Field(
         KeysFile(), description="Where the CA's keys are: a pkcs11: URI, or keys and values.",
     )
-    issuing: dict[Annotated[str, AfterValidator(_is_ca_name)], IssuingFile] = Field(
+    issuing: dict[Annotated[str, AfterValidator(ca_name)], IssuingFile] = Field(
         {}, max_length=32, description="Issuing CAs, by name. `issuing` is the one that every authority has."
     )
 

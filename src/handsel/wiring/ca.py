@@ -26,7 +26,7 @@ from handsel.pki.keys import KeyType, kind_of
 from handsel.pki.names import TrustDomain
 from handsel.store.adapters.files import hold_lock, make_folder, write_file
 from handsel.wiring.authority_keys import key_folder
-from handsel.wiring.server import ServerFolder
+from handsel.wiring.server_folder import ServerFolder
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,7 @@ def install(place: Place, name: str, pem: bytes) -> Certificate:
                 next_step=f"handsel ca request {name} makes a key and its request",
             )
         _check_installed(certificate, keys.roots()[0])
+        _check_subject(keys, name, certificate)
         keys.put(stored, certificate)
     return certificate
 
@@ -142,12 +143,24 @@ def _check_installed(certificate: Certificate, root: Certificate) -> None:
         raise Refused("the certificate has ended")
 
 
+def _check_subject(keys: KeyFolder, name: str, certificate: Certificate) -> None:
+    """Readers find a certificate's issuer by its subject: no two CAs have the same."""
+    others = [each for other in keys.names() if other != name for each in keys.generations(other)]
+    for other in (ROOT, *others):
+        found = keys.certificate(other)
+        if found is not None and found.parsed.subject == certificate.parsed.subject:
+            raise Refused(
+                f"the certificate has the subject of another CA, {other!r}",
+                next_step=f"handsel ca sign --name {name} gives it its own",
+            )
+
+
 def read_one(pem: bytes) -> Certificate:
     """The one certificate of a PEM file. Raises `UsageError`."""
     try:
         (certificate,) = parse_pem(pem)
     except ValueError as error:
-        raise UsageError(f"the file has not one certificate in PEM: {error}") from error
+        raise UsageError("the file has not one certificate in PEM") from error
     return certificate
 
 

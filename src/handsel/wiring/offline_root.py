@@ -18,6 +18,7 @@ from handsel.authority.hierarchy import CaPlan
 from handsel.authority.service import random_serial
 from handsel.errors import Refused, UsageError
 from handsel.model.authority import NameSet
+from handsel.model.authority_file import ca_name
 from handsel.pki import csr
 from handsel.pki.certificate import Certificate
 from handsel.pki.names import TrustDomain, dns_name
@@ -39,8 +40,12 @@ class Wish:
 
     def plan(self) -> CaPlan:
         """Raises `UsageError` for a name that is none."""
+        try:
+            name = ca_name(self.name)
+        except ValueError as error:
+            raise UsageError(f"--name {self.name[:60]!r}: {error}") from error
         return CaPlan(
-            self.name, lifetime=self.lifetime, permitted=_name_set(self.permitted), excluded=_name_set(self.excluded)
+            name, lifetime=self.lifetime, permitted=_name_set(self.permitted), excluded=_name_set(self.excluded)
         )
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import secrets
 import socket
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,29 +26,19 @@ from handsel.authority.adapters.jwks import TrustSources
 from handsel.authority.adapters.lint import Linter, ProfileLint
 from handsel.authority.adapters.probes import Probes
 from handsel.authority.adapters.search_tables import Search
-from handsel.authority.adapters.signers import read_certificate
 from handsel.authority.adapters.tables import Directory
-from handsel.authority.model import ALL_SERVICES, UNBOUND, Domain, Host, Issuers, Leaf, TicketBounds
+from handsel.authority.model import ALL_SERVICES, UNBOUND, Domain, Host, Issuers, TicketBounds
 from handsel.authority.profile import Lifetimes, profiles
 from handsel.authority.status_places import StatusPlaces
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, listen_unix, server_context
 from handsel.door.asgi import Door, Request, Response, Routes, Stream
 from handsel.errors import HandselError, PortInUse, UsageError
 from handsel.link.messages import PREFIX, Bundle, Report
-from handsel.link.resume import Publish, changed
 from handsel.link.ticket import SECRET_BYTES, TicketText
-from handsel.mesh import service as mesh_service
-from handsel.mesh.adapters.publications import Publications
-from handsel.mesh.adapters.tables import PlacesReported, load_places
-from handsel.mesh.adapters.watch_http import Watches
 from handsel.model.authority import Profile
-from handsel.model.graph import Mesh, is_address
-from handsel.pki import csr
-from handsel.pki.certificate import to_pem
-from handsel.pki.keys import PrivateKey
-from handsel.pki.names import dns_name
+from handsel.model.graph import Mesh
 from handsel.pki.secret import Secret
-from handsel.store.adapters.files import hold_lock, make_folder, write_file
+from handsel.store.adapters.files import hold_lock, make_folder
 from handsel.telemetry.adapters.prometheus import Scrape
 from handsel.telemetry.model import Measured
 from handsel.wiring import validation as va
@@ -69,49 +57,15 @@ from handsel.wiring.admin.mesh import Seen
 from handsel.wiring.authority_keys import key_folder, open_authorities
 from handsel.wiring.leader import Leader, sweep
 from handsel.wiring.ledger import LedgerKeeper
+from handsel.wiring.own_certificate import EVERYWHERE, OwnCertificate, own_name
+from handsel.wiring.publishing import Publishing, Told
 from handsel.wiring.rotation import Rotations, Surroundings
+from handsel.wiring.server_folder import ServerFolder
 from handsel.wiring.server_status import measure
-from handsel.wiring.storage import PLACES, PUBLICATIONS, Storage
+from handsel.wiring.storage import Storage
 
 _log = structlog.get_logger("handsel.server")
-_SETTLE_SECONDS = 0.2
-"""What other servers changed at the same time is heard of first, so that nothing older is published for a moment."""
 _SHORTEST_TICKET, _LONGEST_TICKET = timedelta(seconds=1), timedelta(days=30)
-
-
-@dataclass(frozen=True)
-class ServerFolder:
-    """The server's part of a state folder."""
-
-    root: Path
-
-    @property
-    def authority(self) -> Path:
-        return self.root / "authority"
-
-    @property
-    def database(self) -> Path:
-        return self.root / "handsel.db"
-
-    @property
-    def lock(self) -> Path:
-        return self.root / "lock"
-
-    @property
-    def lint(self) -> Path:
-        return self.root / "lint.json"
-
-    @property
-    def crl(self) -> Path:
-        return self.root / "crl"
-
-    @property
-    def own_key(self) -> Path:
-        return self.root / "server.key"
-
-    @property
-    def own_chain(self) -> Path:
-        return self.root / "server.crt"
 
 
 class Server:
@@ -138,10 +92,6 @@ class Server:
         self._storage = storage or Storage()
         self._key_password_file = key_password_file
         self._held = contextlib.ExitStack()
-        self._compiling = asyncio.Lock()
-        self._others_changed = asyncio.Event()
-        self._own: Leaf
-        self._shown: tuple[bytes, ...] = ()
         self._doors: list[DoorServer] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.moved: list[str] = []
@@ -171,32 +121,30 @@ class Server:
         self._linter = Linter()
         self.profile_lint = ProfileLint(self.folder.lint, self._linter)
         self.issuing = Issuing(self.store, lambda: self.issuers, self._linter)
-        self.publications = Publications(self.store)
-        self.watches = Watches(self.publications.since)
         self.leader = Leader(self.store)
+        self.publishing = Publishing(self.store, self.directory, self.leader, Told(lambda: self.mesh, self._bundle))
         self._rotations = Rotations(
             self.store, self.keys, self.leader,
             Surroundings(
                 self.mesh.trust_domain, lambda: self.mesh.authority.issuing, lambda: self.issuers,
-                lambda: self.places, self._take_issuers,
+                lambda: self.publishing.places, self._take_issuers,
             ),
         )  # fmt: skip
-        self._hear_of_other_servers()
         await self._open_validation()
         await self.lint_profiles()
-        await self._load_places()
+        await self.publishing.load()
         self._nonces = await self._storage.nonces(self.store)
         if not self.store.read_only:
             await self.store.commit(authority.settle(await self.directory.unfinished(), now=_now()).writes)
         await self._open_doors()
         turn.close()
-        self._tasks.append(asyncio.create_task(self._follow_others()))
+        self._tasks.append(asyncio.create_task(self.publishing.follow_others()))
         if self.store.read_only:
             return
         await self._acme.recover()
-        await self.compile()
+        await self.publishing.compile()
         self._tasks.append(asyncio.create_task(self._lead()))
-        self._tasks.append(asyncio.create_task(self._keep_own_certificate()))
+        self._tasks.append(asyncio.create_task(self._own.keep()))
         self._tasks.append(asyncio.create_task(self._rotations.keep()))
         self._tasks.append(asyncio.create_task(self._rotations.listen()))
         self._tasks.append(asyncio.create_task(self._ledger.keep()))
@@ -223,17 +171,20 @@ class Server:
         self.issuers = issuers
         await self.validation.renew()
         if taken_over:
-            await self._certify_own()
-        await self.compile()
+            await self._own.make()
+        await self.publishing.compile()
+
+    def _bundle(self) -> Bundle:
+        return Bundle(self.issuers.roots, self.validation.mesh_crls)
 
     async def _mesh_crl_made(self) -> None:
         if self.opened and not self.store.read_only:
-            await self.compile()
+            await self.publishing.compile()
 
     async def stop(self) -> None:
         """End the watches first, then the doors, then the store."""
-        if hasattr(self, "watches"):
-            self.watches.end()
+        if hasattr(self, "publishing"):
+            self.publishing.watches.end()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -261,7 +212,7 @@ class Server:
     @property
     def status_places(self) -> StatusPlaces:
         """Where readers find OCSP and CRLs: as it was written, or at this server's own door for them."""
-        host = _own_name() if self._host in _EVERYWHERE else self._host
+        host = own_name() if self._host in EVERYWHERE else self._host
         bracketed = f"[{host}]" if ":" in host else host
         url = self.mesh.authority.status_url or f"http://{bracketed}:{self._status_port}"
         return StatusPlaces(url, self.mesh.authority.crl.shards)
@@ -323,34 +274,24 @@ class Server:
         ticket = TicketText(self.url, str(self.mesh.trust_domain), outcome.answer.ticket_id, secret, self.keys.pins())
         return ticket.encode()
 
-    async def compile(self) -> None:
-        """Publish what follows from the mesh and the reported places; what has not changed is not sent again."""
-        async with self._compiling:
-            await self._publish()
-
-    async def _publish(self, *writes: object) -> None:
-        wanted = mesh_service.compile_mesh(self.mesh, self.places)
-        bundle = Bundle(self.issuers.roots, self.validation.mesh_crls).encode()
-        for host in await self.directory.hosts():
-            wanted.append(Publish(host.agent_id, Bundle.KIND, "", bundle))
-            services = [name for name in self.mesh.members if host.may_run(name)]
-            assignment = mesh_service.assign(self.mesh, services)
-            wanted.insert(0, Publish(host.agent_id, assignment.KIND, "", assignment.encode()))
-        await self.store.commit((*writes, *changed(await self.publications.current(), wanted)))
-        self.watches.notify()
-
     # Doors
 
     async def _open_doors(self) -> None:
         listening = self._listen("api", self._host, self._port)
         self._port = listening.getsockname()[1]
         self._context = server_context(self.issuers.roots)
-        await self._certify_own()
+        self._own = OwnCertificate(
+            self.issuing, self.domain, self._host, self._context, self.folder.own_chain, self.folder.own_key
+        )
+        if self.store.read_only:
+            self._own.find()
+        else:
+            await self._own.make()
         agents = AgentsDoor(self.issuing, self.directory, self.domain, self.validation.is_revoked)
         self._agents = agents
         joining = JoinDoor(
             self.store, self.issuing, self.directory, Registry(self.store), self._nonces, TrustSources(), self.domain,
-            lambda: self.mesh.authority, lambda: self._shown, self._host_joined,
+            lambda: self.mesh.authority, lambda: self._own.shown, self._host_joined,
         )  # fmt: skip
         self._acme_objects = AcmeObjects(self.store)
         self._acme = AcmeDoor(
@@ -388,7 +329,7 @@ class Server:
 
         def see() -> Seen:
             return Seen(
-                self.mesh, self.places, self.issuers, self.url, self.metrics_url, self.profile_lint.summary
+                self.mesh, self.publishing.places, self.issuers, self.url, self.metrics_url, self.profile_lint.summary
             )
 
         return {
@@ -397,7 +338,10 @@ class Server:
             **admin_acme.acts(self.store, self._acme_objects, self.domain),
             **admin_certificates.acts(Search(self.store)),
             **admin_revocation.acts(
-                self.store, self.directory, self.validation.read, self.validation.newest,
+                self.store,
+                self.directory,
+                self.validation.read,
+                self.validation.newest,
                 lambda: self.validation.build(force=True),
             ),
             **admin_journal.acts(
@@ -410,35 +354,8 @@ class Server:
 
     async def _ban(self, agent_id: str) -> None:
         """An agent is not listened to any more, and what it had is revoked."""
-        self.watches.close(agent_id)
+        self.publishing.watches.close(agent_id)
         await self.validation.read()
-
-    # Other servers of the same database
-
-    def _hear_of_other_servers(self) -> None:
-        changes = self.store.changes
-        changes.on(PUBLICATIONS, self.watches.notify, elsewhere=True)
-        for topic in (PUBLICATIONS, PLACES):
-            changes.on(topic, self._others_changed.set, elsewhere=True)
-
-    async def _load_places(self) -> None:
-        async with self._compiling:
-            self.places = await load_places(self.store)
-
-    async def _follow_others(self) -> None:
-        """What another server was told counts here too; the leader mends what it compiled of half the places."""
-        while True:
-            await self._others_changed.wait()
-            self._others_changed.clear()
-            try:
-                await self._load_places()
-                if self.leader.is_leader:
-                    await asyncio.sleep(_SETTLE_SECONDS)
-                    await self.compile()
-            except HandselError as error:
-                _log.warning("what other servers changed is not read yet", problem=str(error))
-                self._others_changed.set()
-                await asyncio.sleep(1)
 
     async def _lead(self) -> None:
         async with self.leader.asking():
@@ -454,52 +371,19 @@ class Server:
             self.moved.append(f"port {port} is in use, this door is at {listening.getsockname()[1]} instead")
             return listening
 
-    async def _certify_own(self) -> None:
-        """A new certificate for the door. Agents that still saw the old one may finish joining."""
-        if self.store.read_only:  # the one that was made when it was started to write
-            self._own = Leaf(read_certificate(self.folder.own_chain), self.issuers.mesh)
-            self._context.load_cert_chain(self.folder.own_chain, self.folder.own_key)
-            return
-        key = PrivateKey.generate()
-        names, addresses = _own_names(self._host)
-        intent = authority.certify_server(
-            csr.build(key, self.mesh.trust_domain.server), names, addresses, domain=self.domain(),
-            issuers=self.issuers, now=_now(),
-        )  # fmt: skip
-        (self._own,) = await self.issuing.issue(intent)
-        write_file(self.folder.own_key, key.pem().reveal())
-        write_file(self.folder.own_chain, to_pem(self._own.chain))
-        self._context.load_cert_chain(self.folder.own_chain, self.folder.own_key)
-        self._shown = (hashlib.sha256(self._own.certificate.der).digest(), *self._shown[:1])
-
-    async def _keep_own_certificate(self) -> None:
-        while True:
-            leaf = self._own.certificate
-            half = leaf.not_before + (leaf.not_after - leaf.not_before) / 2
-            await asyncio.sleep(max(1.0, (half - _now()).total_seconds()))
-            try:
-                await self._certify_own()
-            except HandselError as error:
-                _log.error("the server's certificate was not renewed", problem=str(error))
-                await asyncio.sleep(30)
-
     def _host_joined(self, host: Host) -> None:
         _log.info("host joined", agent=host.agent_id, name=host.name)
-        self._tasks.append(asyncio.get_running_loop().create_task(self.compile()))
+        self._tasks.append(asyncio.get_running_loop().create_task(self.publishing.compile()))
 
     async def _take_report(self, request: Request) -> Response:
         host = await self._agents.host(request)
-        report = Report.decode(request.body)
-        mine = tuple(w for w in report.workloads if w.service in self.mesh.members and host.may_run(w.service))
-        async with self._compiling:
-            self.places[host.agent_id] = {workload.service: workload for workload in mine}
-            await self._publish(PlacesReported(host.agent_id, mine))
+        await self.publishing.take_report(host, Report.decode(request.body))
         return Response(200)
 
     async def _watch(self, request: Request) -> Stream:
         host = await self._agents.host(request)
         since = request.query.get("since", "0")
-        return Stream(self.watches.frames(host.agent_id, int(since) if since.isdecimal() else 0))
+        return Stream(self.publishing.watches.frames(host.agent_id, int(since) if since.isdecimal() else 0))
 
     async def _ready(self, _request: Request) -> Response:
         """Whether requests can be served: a server whose database is away should get none."""
@@ -511,31 +395,9 @@ class Server:
 
     async def _measure(self) -> Measured:
         return measure(
-            self.mesh, self.places, self.issuers.mesh, self._own.certificate, len(await self.directory.hosts()),
-            await self.directory.issued_count(),
+            self.mesh, self.publishing.places, self.issuers.mesh, self._own.certificate,
+            len(await self.directory.hosts()), await self.directory.issued_count(),
         )  # fmt: skip
-
-
-def _own_names(host: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The DNS names and addresses at which clients find this server: where it listens, and this host's own name."""
-    names, addresses = ["localhost"], ["127.0.0.1"]
-    if not is_address(host):
-        names.append(host.lower())
-    elif host not in _EVERYWHERE:
-        addresses.append(host)
-    for name in (socket.gethostname().lower(), socket.getfqdn().lower()):
-        with contextlib.suppress(ValueError):  # a host may be called anything
-            names.append(dns_name(name))
-    return tuple(names), tuple(addresses)
-
-
-def _own_name() -> str:
-    """The name by which others may find this host, as far as it can be known here."""
-    names = (socket.getfqdn(), socket.gethostname())
-    return next((name for name in names if not name.startswith("localhost")), "localhost").lower()
-
-
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared with, not listened on
 
 
 async def _ok(_request: Request) -> Response:

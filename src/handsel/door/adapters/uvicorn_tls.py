@@ -164,6 +164,8 @@ class DoorServer:
             access_log=False,
             server_header=False,
             date_header=False,
+            # Limits and tickets rest on the address of the peer: nobody else says what it is.
+            proxy_headers=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
             ssl_context_factory=(lambda _config, _default: context) if context else None,
         )

@@ -186,10 +186,13 @@ class KeyFolder:
             return None
 
     def _certificate(self, name: str) -> Certificate:
+        path = self._path(name)
         try:
-            return parse_pem(self._path(name).read_bytes())[0]
-        except (OSError, ValueError) as error:
-            raise StateError(f"the authority's certificates in {self.folder} cannot be read: {error}") from error
+            return parse_pem(path.read_bytes())[0]
+        except OSError as error:
+            raise StateError(f"the certificate {path} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise StateError(f"the certificate {path} cannot be read: it is not in PEM") from error
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.crt"

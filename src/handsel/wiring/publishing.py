@@ -1,0 +1,98 @@
+"""From the mesh file and what agents report to what each host is told: compiled anew whenever one of them changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from handsel.authority.adapters.tables import Directory
+from handsel.authority.model import Host
+from handsel.errors import HandselError
+from handsel.link.messages import Bundle, Report, WorkloadReport
+from handsel.link.resume import Publish, changed
+from handsel.mesh import service as mesh_service
+from handsel.mesh.adapters.publications import Publications
+from handsel.mesh.adapters.tables import PlacesReported, load_places
+from handsel.mesh.adapters.watch_http import Watches
+from handsel.model.graph import Mesh
+from handsel.store.adapters.sql import SqlStore
+from handsel.wiring.leader import Leader
+from handsel.wiring.storage import PLACES, PUBLICATIONS
+
+_log = structlog.get_logger("handsel.server")
+_SETTLE_SECONDS = 0.2
+"""What other servers changed at the same time is heard of first, so that nothing older is published for a moment."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the hosts are told beside their configuration: whom to believe, and whom no longer."""
+
+    mesh: Callable[[], Mesh]
+    bundle: Callable[[], Bundle]
+
+
+class Publishing:
+    """Keeps the publications of all hosts. `places` is what they reported, by host and service."""
+
+    def __init__(self, store: SqlStore, directory: Directory, leader: Leader, told: Told) -> None:
+        self._store = store
+        self._directory = directory
+        self._leader = leader
+        self._told = told
+        self._publications = Publications(store)
+        self._compiling = asyncio.Lock()
+        self._others_changed = asyncio.Event()
+        self.places: dict[str, dict[str, WorkloadReport]] = {}
+        self.watches = Watches(self._publications.since)
+        store.changes.on(PUBLICATIONS, self.watches.notify, elsewhere=True)
+        for topic in (PUBLICATIONS, PLACES):
+            store.changes.on(topic, self._others_changed.set, elsewhere=True)
+
+    async def load(self) -> None:
+        """Read what hosts reported before, here or to another server."""
+        async with self._compiling:
+            self.places = await load_places(self._store)
+
+    async def compile(self) -> None:
+        """Publish what follows from the mesh and the reported places; what has not changed is not sent again."""
+        async with self._compiling:
+            await self._publish()
+
+    async def take_report(self, host: Host, report: Report) -> None:
+        """A host says where its workloads are. What is not registered to it does not count."""
+        mesh = self._told.mesh()
+        mine = tuple(each for each in report.workloads if each.service in mesh.members and host.may_run(each.service))
+        async with self._compiling:
+            self.places[host.agent_id] = {workload.service: workload for workload in mine}
+            await self._publish(PlacesReported(host.agent_id, mine))
+
+    async def follow_others(self) -> None:
+        """For ever: what another server was told counts here too; the leader mends what was compiled of half of it."""
+        while True:
+            await self._others_changed.wait()
+            self._others_changed.clear()
+            try:
+                await self.load()
+                if self._leader.is_leader:
+                    await asyncio.sleep(_SETTLE_SECONDS)
+                    await self.compile()
+            except HandselError as error:
+                _log.warning("what other servers changed is not read yet", problem=str(error))
+                self._others_changed.set()
+                await asyncio.sleep(1)
+
+    async def _publish(self, *writes: object) -> None:
+        mesh = self._told.mesh()
+        wanted = mesh_service.compile_mesh(mesh, self.places)
+        bundle = self._told.bundle().encode()
+        for host in await self._directory.hosts():
+            wanted.append(Publish(host.agent_id, Bundle.KIND, "", bundle))
+            services = [name for name in mesh.members if host.may_run(name)]
+            assignment = mesh_service.assign(mesh, services)
+            wanted.insert(0, Publish(host.agent_id, assignment.KIND, "", assignment.encode()))
+        await self._store.commit((*writes, *changed(await self._publications.current(), wanted)))
+        self.watches.notify()

@@ -88,7 +88,9 @@ def _handsel(answering: int) -> Iterator[tuple[int, str, ssl.SSLContext]]:
         process = start(command, place / "server.log")
         try:
             url = wait_for(lambda: said(place / "server.log"), 20, 0.05, "the server")
-            roots = subprocess.run([HANDSEL, "ca", "bundle", "--state", "s"], cwd=place, capture_output=True, check=True)
+            roots = subprocess.run(
+                [HANDSEL, "ca", "bundle", "--state", "s"], cwd=place, capture_output=True, check=True
+            )
             yield process.pid, f"{url}/acme/directory", _context(roots.stdout.decode())
         finally:
             end([process])

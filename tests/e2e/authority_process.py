@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.mesh_process import Handsel, run, short_folder
+from tests.e2e.mesh_process import Handsel, run, short_folder, wait_for
+
+_STARTED = "server https://"
 
 
 class Authority:
@@ -26,12 +28,16 @@ class Authority:
     def start(self) -> None:
         """Start it, or start it again on the same state."""
         config = ["--config", "handsel.yaml"] if (self.folder / "handsel.yaml").exists() else []
+        log = self.folder / "server.log"
+        before = log.read_text().count(_STARTED) if log.exists() else 0  # of the starts before this one
         self.server = Handsel(
             self.folder, "server", "server", "--state", str(self.state), "--listen", "127.0.0.1:0",
             "--metrics-port", "0", "--status-port", "0", *config, *self._arguments,
         )  # fmt: skip
-        self.server.wait_for("server https://")
-        line = next(each for each in reversed(self.server.output().splitlines()) if each.startswith("server https://"))
+        self.server.wait_for(_STARTED)
+        wait_for(lambda: self.server.output().count(_STARTED) > before or self.server.process.poll() is not None)
+        assert self.server.output().count(_STARTED) > before, self.server.output()
+        line = next(each for each in reversed(self.server.output().splitlines()) if each.startswith(_STARTED))
         self.url = line.split()[1].rstrip(",")
         self.roots = self.folder / "roots.pem"
         self.roots.write_text(self.run("ca", "bundle").stdout)

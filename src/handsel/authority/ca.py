@@ -99,7 +99,7 @@ def sign_issuing(
     plan: CaPlan,
 ) -> Certificate:
     """The same, when only the public half of its key is at hand."""
-    not_after = min(now + (plan.lifetime or ISSUING_LIFETIME), root.not_after)
+    not_after = min(now + (ISSUING_LIFETIME if plan.lifetime is None else plan.lifetime), root.not_after)
     name = _ca_name(plan.title(trust_domain))
     builder = _ca_builder(trust_domain, name, root.parsed.subject, public_key, serial, now, not_after, path_length=0)
     constraints = plan.constraints()

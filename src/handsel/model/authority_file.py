@@ -91,7 +91,9 @@ class CrlFile(Strict):
 
 def _is_status_url(text: str) -> str:
     if not _STATUS_URL.fullmatch(text):
-        raise ValueError(f"{text[:60]!r} is no plain http address without a slash at its end, as http://ca.example:8880")
+        raise ValueError(
+            f"{text[:60]!r} is no plain http address without a slash at its end, as http://ca.example:8880"
+        )
     return text
 
 
@@ -145,8 +147,8 @@ def ca_name(name: str) -> str:
     return name
 
 
-_SHORTEST_CA_LIFE = timedelta(minutes=1)
-_SHORTEST_LIFE, _LONGEST_LIFE = timedelta(seconds=2), timedelta(days=3650)
+SHORTEST_CA_LIFE = timedelta(minutes=1)
+_SHORTEST_LIFE, LONGEST_LIFE = timedelta(seconds=2), timedelta(days=3650)
 _USAGES = ("server_auth", "client_auth", "code_signing", "email_protection")
 
 
@@ -225,7 +227,8 @@ class AuthorityFile(Strict):
     """The authority."""
 
     keys: Annotated[KeysFile, BeforeValidator(_keys)] = Field(
-        KeysFile(), description="Where the CA's keys are: a pkcs11: URI, or keys and values.",
+        KeysFile(),
+        description="Where the CA's keys are: a pkcs11: URI, or keys and values.",
     )
     issuing: dict[Annotated[str, AfterValidator(ca_name)], IssuingFile] = Field(
         {}, max_length=32, description="Issuing CAs, by name. `issuing` is the one that every authority has."
@@ -272,13 +275,13 @@ def read_address(text: str) -> tuple[str, int]:
 def authority_faults(content: AuthorityFile) -> Iterator[tuple[Path, str]]:
     """What only the whole part shows, each with its path below `authority`."""
     for name, profile in content.profiles.items():
-        if not _SHORTEST_LIFE <= profile.lifetime <= _LONGEST_LIFE:
+        if not _SHORTEST_LIFE <= profile.lifetime <= LONGEST_LIFE:
             yield ("profiles", name, "lifetime"), "must be between 2s and 3650d"
         if profile.issuer != MESH_ISSUER and profile.issuer not in content.issuing:
             known = ", ".join([MESH_ISSUER, *(each for each in content.issuing if each != MESH_ISSUER)])
             yield ("profiles", name, "issuer"), f"there is no issuing CA {profile.issuer[:63]!r}; known: {known}"
     for name, issuing in content.issuing.items():
-        if not _SHORTEST_CA_LIFE <= issuing.lifetime <= _LONGEST_LIFE:
+        if not SHORTEST_CA_LIFE <= issuing.lifetime <= LONGEST_LIFE:
             yield ("issuing", name, "lifetime"), "must be between 1m and 3650d"
     if content.keys.token and content.keys.password_file:
         yield ("keys",), "a token has no password's file: its URI names the file of the PIN"

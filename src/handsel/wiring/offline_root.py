@@ -18,7 +18,7 @@ from handsel.authority.hierarchy import CaPlan
 from handsel.authority.service import random_serial
 from handsel.errors import Refused, UsageError
 from handsel.model.authority import NameSet
-from handsel.model.authority_file import ca_name
+from handsel.model.authority_file import LONGEST_LIFE, SHORTEST_CA_LIFE, ca_name
 from handsel.pki import csr
 from handsel.pki.certificate import Certificate
 from handsel.pki.names import TrustDomain, dns_name
@@ -39,11 +39,13 @@ class Wish:
     excluded: tuple[str, ...] = ()
 
     def plan(self) -> CaPlan:
-        """Raises `UsageError` for a name that is none."""
+        """Raises `UsageError` for a name that is none, or a lifetime out of bounds."""
         try:
             name = ca_name(self.name)
         except ValueError as error:
             raise UsageError(f"--name {self.name[:60]!r}: {error}") from error
+        if not SHORTEST_CA_LIFE <= self.lifetime <= LONGEST_LIFE:
+            raise UsageError("--lifetime must be between 1m and 3650d")
         return CaPlan(
             name, lifetime=self.lifetime, permitted=_name_set(self.permitted), excluded=_name_set(self.excluded)
         )

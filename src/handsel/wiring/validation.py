@@ -73,10 +73,11 @@ class Validation:
         return tuple(made.der for (_, name), made in sorted(self.shelf.by_name.items()) if name == MESH)
 
     def is_revoked(self, certificate: Certificate) -> bool:
-        """Whether a certificate of a CA that signs now is revoked."""
+        """Whether a certificate of a CA that signs now, or did before it was replaced, is revoked."""
         key_id, serial = certificate.authority_key_id, certificate.parsed.serial_number
-        names = (each.name for each in self._authority.issuers().by_name.values() if each.certificate.key_id == key_id)
-        return any(self.index.find(name, serial) for name in names)
+        issuers = self._authority.issuers()
+        known = (*issuers.by_name.values(), *issuers.retiring)
+        return any(self.index.find(each.name, serial) for each in known if each.certificate.key_id == key_id)
 
     def newest(self) -> list[CrlMade]:
         """The newest lists, by CA and name."""

@@ -149,6 +149,8 @@ def test_a_ticket_that_comes_twice_raises_the_alarm_until_somebody_has_looked(se
     assert "is banned" in refused.stderr
     served.ok("agent", "unban", agent)
     assert served.hosts()[0]["standing"] == "good"
+    # What it had stays revoked: it comes back by its recovery key.
+    wait_for(lambda: "recovered" in served.ok("ca", "journal", "list", "--last", "5"), seconds=40)
 
 
 def test_a_ticket_for_a_key_is_good_on_the_host_that_has_it(served):

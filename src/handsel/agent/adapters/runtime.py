@@ -28,7 +28,7 @@ from handsel.agent.adapters.proxies import Proxy, drain_all
 from handsel.agent.adapters.secret_files import SecretFiles
 from handsel.agent.layout import Layout
 from handsel.agent.model import Enrolment, Holdings, KeyPair, Ports, Workload
-from handsel.errors import Bug, HandselError, ProtocolError
+from handsel.errors import Bug, HandselError, NotAuthorised, ProtocolError
 from handsel.link.adapters.http_client import LinkClient
 from handsel.link.messages import Rejection, RenewRequest, Report, WorkloadReport
 from handsel.pki import csr
@@ -68,6 +68,7 @@ class Agent:
         self._client = self._connect()
         self._tasks: list[asyncio.Task[None]] = []
         self.server_problem = ""
+        self._refused = False
 
     async def start(self) -> None:
         """Serve what is held, then keep it new."""
@@ -270,10 +271,12 @@ class Agent:
 
     async def _renew_own(self) -> None:
         """The agent's own certificate, with a new key; the old one is used until the new one is on disk."""
-        if datetime.now(UTC) < renewal.due(self._own.leaf, None):
+        if not self._refused and datetime.now(UTC) < renewal.due(self._own.leaf, None):
             return
-        if datetime.now(UTC) >= self._own.leaf.not_after:
+        # A certificate that is not taken any more has ended, or was revoked while this host was banned.
+        if self._refused or datetime.now(UTC) >= self._own.leaf.not_after:
             self._own = await recover(self._folder, self.enrolment, self.holdings)
+            self._refused = False
         else:
             key = PrivateKey.generate()
             answer = await self._client.renew(RenewRequest(csr.build(key, self._own.leaf.spiffe_id)))
@@ -330,6 +333,9 @@ class Agent:
         if str(error) != self.server_problem:
             _log.warning("the server is away", problem=str(error))
         self.server_problem = str(error)
+        if isinstance(error, NotAuthorised) and not self._refused:
+            self._refused = True
+            self._changed.set()  # whichever loop heard of it: our own certificate is renewed by `_talk`
 
 
 async def _forever(loop: Callable[[], object]) -> None:

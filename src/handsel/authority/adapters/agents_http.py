@@ -75,10 +75,10 @@ class AgentsDoor:
         host = await self._directory.host(agent_id) if agent_id else None
         if identity is None or identity.trust_domain != self._domain().trust_domain or host is None:
             raise NotAuthorised(f"{identity} is no agent that has joined here")
-        if self._is_revoked(certificate):
-            raise NotAuthorised(f"the certificate {certificate.serial} of the agent {host.agent_id} is revoked")
         if host.standing is Standing.BANNED:
             raise NotAuthorised(f"the agent {host.agent_id} is banned: {host.cause}")
+        if self._is_revoked(certificate):
+            raise NotAuthorised(f"the certificate {certificate.serial} of the agent {host.agent_id} is revoked")
         return host
 
 

@@ -1,4 +1,4 @@
-"""What leaves say about their status. pki.md, section 2.3, last line, and 2.4."""
+"""What leaves say about their status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rotation of an issuing CA while everything runs (pki.md, section 4): no request fails, and it is resumed after kills."""
+"""Rotation of an issuing CA while everything runs: no request fails, and it is resumed after kills."""
 
 from __future__ import annotations
 

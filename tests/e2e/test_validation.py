@@ -1,4 +1,4 @@
-"""OCSP and CRLs of a running server, looked at by other people's programs. pki.md, sections 2.4 and 2.5."""
+"""OCSP and CRLs of a running server, looked at by other people's programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OCSP messages, against `cryptography`. pki.md, section 2.5."""
+"""OCSP messages, against `cryptography`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Revocation lists, against the builder of `cryptography` and against OpenSSL and GnuTLS. pki.md, section 2.4."""
+"""Revocation lists, against the builder of `cryptography` and against OpenSSL and GnuTLS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The validation authority, put together over a real store. pki.md, section 2.4."""
+"""The validation authority, put together over a real store."""
 
 from __future__ import annotations
 

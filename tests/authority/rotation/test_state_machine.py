@@ -1,4 +1,4 @@
-"""The rotation's state machine, whatever happens and in whatever order (pki.md, section 4)."""
+"""The rotation's state machine, whatever happens and in whatever order."""
 
 from __future__ import annotations
 

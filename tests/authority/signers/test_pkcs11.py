@@ -1,4 +1,4 @@
-"""Keys in a token: everything that the CA signs is signed there too, and OpenSSL believes it (pki.md, section 6)."""
+"""Keys in a token: everything that the CA signs is signed there too, and OpenSSL believes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When lists are made and what stands on them. pki.md, section 2.4."""
+"""When lists are made and what stands on them."""
 
 from __future__ import annotations
 

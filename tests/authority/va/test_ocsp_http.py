@@ -1,4 +1,4 @@
-"""The OCSP door over a real store. pki.md, section 2.5."""
+"""The OCSP door over a real store."""
 
 from __future__ import annotations
 

@@ -65,6 +65,20 @@ def _ocsp(running: Authority, issuer: str) -> str:
     return asked.stdout
 
 
+def _verified(running: Authority, place: str) -> str:
+    """What openssl says of `leaf.pem` by the complete list of one key of a CA."""
+    keys, lists = running.state / "server" / "authority", running.state / "server" / "crl" / place / "full.crl"
+    subprocess.run(
+        ["openssl", "crl", "-inform", "DER", "-in", str(lists), "-out", "list.pem"], cwd=running.folder, check=True
+    )
+    done = subprocess.run(
+        ["openssl", "verify", "-crl_check", "-CRLfile", "list.pem", "-CAfile", str(running.roots), "-untrusted",
+         str(keys / f"{place}.crt"), "leaf.pem"],
+        cwd=running.folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
 def test_a_mesh_under_load_does_not_notice_that_its_ca_is_replaced() -> None:
     with mesh(MESH) as running:
         state = str(running.state)
@@ -116,6 +130,11 @@ def test_a_rotation_goes_on_after_a_kill_and_its_older_leaves_keep_their_answers
         wait_for(lambda: _states(state) == ["active", "retiring", "retiring"], what="a second activation")
         assert (running.state / "server" / "authority" / "issuing.3.crt").exists()
         assert "leaf.pem: good" in _ocsp(running, "issuing.crt")
+        assert "leaf.pem: OK" in _verified(running, "issuing")
+        assert running.run("cert", "revoke", "leaf.pem", "--reason", "superseded").returncode == 0
+        assert running.run("ca", "crl", "build").returncode == 0
+        assert "leaf.pem: revoked" in _ocsp(running, "issuing.crt")
+        assert "certificate revoked" in _verified(running, "issuing")
 
 
 def test_a_pause_holds_it_and_undo_goes_back() -> None:

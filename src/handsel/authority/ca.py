@@ -50,7 +50,7 @@ def prepare(
         .add_extension(_authority_key_identifier(issuer.certificate), critical=False)
     )
     if status is not None and profile.says_where_status_is:
-        for pointer in status.pointers(issuer.name, serial):
+        for pointer in status.pointers(issuer.place, serial):
             builder = builder.add_extension(pointer, critical=False)
     return Draft(
         builder, issuer, approval.names, approval.identity, profile, approval.public_key, f"{serial:x}", now,

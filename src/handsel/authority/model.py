@@ -23,7 +23,8 @@ class Issuer:
     """A CA that signs leaves: its key, its certificate and the root that it hangs from.
 
     `between` are the certificates between it and the root, nearest first; usually none. `alternates` are other ways
-    from it to a root, each nearest first, for clients that trust another one (RFC 8555, section 7.4.2).
+    from it to a root, each nearest first, for clients that trust another one (RFC 8555, section 7.4.2). `stored` is the
+    name of its key, when that is not the first one of this CA.
     """
 
     key: PrivateKey
@@ -32,6 +33,12 @@ class Issuer:
     name: str = MESH_ISSUER
     between: tuple[Certificate, ...] = ()
     alternates: tuple[tuple[Certificate, ...], ...] = ()
+    stored: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where the status of its leaves is: a CA with another key has lists of its own, so each key has a place."""
+        return self.stored or self.name
 
     @property
     def chain(self) -> tuple[Certificate, ...]:
@@ -42,6 +49,11 @@ class Issuer:
     def not_after(self) -> datetime:
         """When the first certificate of the chain ends, the root's included."""
         return min(each.not_after for each in (*self.chain, self.root))
+
+
+def name_of(place: str) -> str:
+    """The CA whose key has this place: the keys of `partners` are `partners`, `partners.2` and so on."""
+    return place.partition(".")[0]
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Validation:
         self.shelf = CrlShelf(folder)
         self.responders = Responders(keys, store)
         self._ocsp = OcspDoor(self.index, self.tables, lambda: self.responders.signers)
-        self._crls = CrlDoor(self.shelf, lambda: {each.name: each.certificate for each in self._signing()})
+        self._crls = CrlDoor(self.shelf, lambda: {each.place: each.certificate for each in self._signing()})
         self._reading = asyncio.Lock()
         self._building = asyncio.Lock()
         self._heard: asyncio.Event = asyncio.Event()
@@ -134,7 +134,7 @@ class Validation:
             if self.mesh_crls != before:
                 await self._on_mesh_crl()
         elif any(each.is_identity for each in new):
-            await self._build_mesh_crl(self._authority.issuers().mesh)
+            await self._build_mesh_crls()
 
     async def build(self, *, force: bool = False) -> list[CrlMade]:
         """Sign the lists that are due, or all of them, and show them. Only the server that leads does."""
@@ -147,12 +147,17 @@ class Validation:
                     made += await self._build_of(issuer, force=force)
                 except Refused as error:  # it has ended; the others go on
                     _log.warning("a CA signs no lists", ca=issuer.name, problem=str(error))
-        mesh = self._authority.issuers().mesh
-        shown = self.shelf.by_name.get((mesh.name, MESH))
-        stale = shown is None or shown.sequence < self.index.last_identity
-        if shown is None or stale or signer_key_id(shown.der) != mesh.certificate.key_id:
-            await self._build_mesh_crl(mesh)
+        if any(self._mesh_crl_is_stale(each) for each in self._of_mesh()):
+            await self._build_mesh_crls()
         return made
+
+    def _mesh_crl_is_stale(self, issuer: Issuer) -> bool:
+        shown = self.shelf.by_name.get((issuer.place, MESH))
+        return (
+            shown is None
+            or shown.sequence < self.index.last_identity
+            or signer_key_id(shown.der) != issuer.certificate.key_id
+        )
 
     async def _build_of(self, issuer: Issuer, *, force: bool) -> list[CrlMade]:
         made: list[CrlMade] = []
@@ -160,24 +165,29 @@ class Validation:
             quick = issuer.key.is_quick and not plan.is_large
             made.append(plan.sign() if quick else await asyncio.to_thread(plan.sign))
         await self._publish(made, now())
-        self._signed_by[issuer.name] = issuer.certificate.key_id
+        self._signed_by[issuer.place] = issuer.certificate.key_id
         return made
 
     def _signing(self) -> list[Issuer]:
-        """Every CA that signs lists: the issuing ones, and the root for its own."""
-        root = self._authority.root()
-        return [*self._authority.issuers().by_name.values(), *([root] if root else [])]
+        """Every CA that signs lists: the issuing ones, those that retire, and the root for its own."""
+        root, issuers = self._authority.root(), self._authority.issuers()
+        return [*issuers.by_name.values(), *issuers.retiring, *([root] if root else [])]
+
+    def _of_mesh(self) -> list[Issuer]:
+        """The CA of the mesh, and those before it whose leaves still live."""
+        issuers = self._authority.issuers()
+        return [issuers.mesh, *(each for each in issuers.retiring if each.name == issuers.mesh.name)]
 
     def _plan(self, issuer: Issuer, *, force: bool) -> list[Plan]:
-        force = force or self._signed_by.get(issuer.name, issuer.certificate.key_id) != issuer.certificate.key_id
+        force = force or self._signed_by.get(issuer.place, issuer.certificate.key_id) != issuer.certificate.key_id
         found: list[Plan] = []
         for scope in self._scopes(issuer):
             newest = Newest(
-                self.shelf.by_name.get((issuer.name, list_name(scope, delta=False))),
-                self.shelf.by_name.get((issuer.name, list_name(scope, delta=True))),
+                self.shelf.by_name.get((issuer.place, list_name(scope, delta=False))),
+                self.shelf.by_name.get((issuer.place, list_name(scope, delta=True))),
             )
             found += lists.plan(
-                issuer, scope, newest, self.index.held(issuer.name, scope), self._authority.places(),
+                issuer, scope, newest, self.index.held(issuer.place, scope), self._authority.places(),
                 self._authority.settings(), sequence=self.index.sequence, now=now(), force=force,
             )  # fmt: skip
         return found
@@ -186,7 +196,7 @@ class Validation:
         """The scopes that certificates name as theirs, those of earlier settings too. The root signs CAs, so few."""
         if issuer.certificate == issuer.root:
             return [EVERYTHING]
-        earlier = [_scope(name) for (of, name) in self.shelf.by_name if of == issuer.name]
+        earlier = [_scope(name) for (of, name) in self.shelf.by_name if of == issuer.place]
         return list(dict.fromkeys([*self._authority.places().scopes(), *(each for each in earlier if each)]))
 
     async def _publish(self, made: list[CrlMade], moment: datetime) -> None:
@@ -209,16 +219,21 @@ class Validation:
         except (OSError, HandselError) as error:
             _log.warning("lists are not written as files", problem=str(error))
 
-    async def _build_mesh_crl(self, issuer: Issuer) -> None:
+    async def _build_mesh_crls(self) -> None:
+        """One for each key of the mesh's CA that has leaves: proxies ask for one by each CA of a chain."""
         async with self._building:
-            shown = self.shelf.by_name.get((issuer.name, MESH))
-            moment = now()
-            entries = self.index.identities(issuer.name, moment)
-            number, sequence = (shown.number if shown else 0) + 1, self.index.sequence
-            sign = partial(lists.mesh_crl, issuer, entries, number=number, sequence=sequence, now=moment)
-            made = sign() if issuer.key.is_quick else await asyncio.to_thread(sign)
-            await self._publish([made], moment)
+            for issuer in self._of_mesh():
+                await self._build_mesh_crl(issuer)
         await self._on_mesh_crl()
+
+    async def _build_mesh_crl(self, issuer: Issuer) -> None:
+        shown = self.shelf.by_name.get((issuer.place, MESH))
+        moment = now()
+        entries = self.index.identities(issuer.place, moment)
+        number, sequence = (shown.number if shown else 0) + 1, self.index.sequence
+        sign = partial(lists.mesh_crl, issuer, entries, number=number, sequence=sequence, now=moment)
+        made = sign() if issuer.key.is_quick else await asyncio.to_thread(sign)
+        await self._publish([made], moment)
 
     async def _refresh_responders(self) -> None:
         await self.responders.refresh(self._authority.issuers(), now())

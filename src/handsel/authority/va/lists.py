@@ -68,7 +68,7 @@ class Plan:
         base = head.number if head.base_number is None else head.base_number
         name = list_name(self.scope, delta=self.delta)
         return CrlMade(
-            self.issuer.name, name, head.number, base, self.sequence, len(self.entries), head.this_update,
+            self.issuer.place, name, head.number, base, self.sequence, len(self.entries), head.this_update,
             head.next_update, der,
         )  # fmt: skip
 
@@ -100,12 +100,12 @@ def plan(
     if not both and newest.delta is not None and not newest.delta.is_due(now):
         return []
     number = newest.number + 1
-    urls = () if scope == EVERYTHING else _scope_urls(places.crl(issuer.name, scope), newest.complete)
+    urls = () if scope == EVERYTHING else _scope_urls(places.crl(issuer.place, scope), newest.complete)
     found: list[Plan] = []
     if both:
         head = ListHead(
             number, now, _end(issuer, now, settings.lifetime), scope_urls=urls,
-            delta_url=places.crl(issuer.name, scope, delta=True),
+            delta_url=places.crl(issuer.place, scope, delta=True),
         )  # fmt: skip
         found.append(Plan(head, issuer, scope, delta=False, sequence=sequence, entries=held.complete()))
     base = number if both or newest.complete is None else newest.complete.number
@@ -125,7 +125,7 @@ def mesh_crl(issuer: Issuer, entries: list[bytes], *, number: int, sequence: int
     if now >= end:
         raise Refused(f"the CA {issuer.name!r} has ended, and signs no more lists")
     der = make_list(ListHead(number, now, end), entries, issuer.certificate, issuer.key)
-    return CrlMade(issuer.name, MESH, number, number, sequence, len(entries), now, end, der)
+    return CrlMade(issuer.place, MESH, number, number, sequence, len(entries), now, end, der)
 
 
 def _scope_urls(url: str, before: CrlMade | None) -> tuple[str, ...]:

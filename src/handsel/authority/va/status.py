@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from handsel.authority.model import name_of
 from handsel.authority.revocation import Reason
 from handsel.authority.status_places import Scope
 from handsel.pki.revocation import entry
@@ -88,12 +89,15 @@ class StatusIndex:
         return self._by_serial.get((issuer, serial))
 
     def held(self, issuer: str, scope: Scope) -> Held:
-        """The entries of this scope, from the first time on that it is asked for. Ask before there are many."""
+        """The entries of this scope, from the first time on that it is asked for. Ask before there are many.
+
+        `issuer` may be one of several keys of a CA (`Issuer.place`): each of its lists has the entries of all of them.
+        """
         found = self._held.get((issuer, scope))
         if found is None:
             found = self._held[issuer, scope] = Held()
             for each in self._by_serial.values():
-                if each.issuer == issuer and scope.covers(each.serial):
+                if each.issuer == name_of(issuer) and scope.covers(each.serial):
                     found.add(each, _der(each))
         return found
 
@@ -109,7 +113,7 @@ class StatusIndex:
     def _keep(self, revocation: Revocation) -> None:
         der = _der(revocation)
         for (issuer, scope), held in self._held.items():
-            if issuer == revocation.issuer and scope.covers(revocation.serial):
+            if name_of(issuer) == revocation.issuer and scope.covers(revocation.serial):
                 held.add(revocation, der)
         if revocation.is_identity:
             self.last_identity = max(self.last_identity, revocation.sequence)
@@ -117,7 +121,7 @@ class StatusIndex:
 
     def identities(self, issuer: str, now: datetime) -> list[bytes]:
         """The entries of identities of the mesh that are revoked and have not ended. There are few: they live short."""
-        known = self._identities.get(issuer, {})
+        known = self._identities.get(name_of(issuer), {})
         for serial in [serial for serial, each in known.items() if each.not_after <= now]:
             del known[serial]
         return [_der(each) for each in known.values()]

@@ -119,7 +119,7 @@ class KeyFolder:
                 f"{self.folder} holds the authority of {', '.join(root.uri_names)}, not of {trust_domain}",
                 next_step="use another --state folder, or the trust_domain it was made for",
             )
-        return Issuer(found, issuing, root, name=name)
+        return Issuer(found, issuing, root, name=name, stored=stored)
 
     def has(self, name: str) -> bool:
         """Whether there is a certificate of this CA."""

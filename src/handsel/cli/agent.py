@@ -210,7 +210,7 @@ def ban(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None
 @_dry_run
 @common.output_option
 def unban(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None:
-    """Listen to a banned host again. What was revoked stays so until it is renewed; joining again is quicker.
+    """Listen to a banned host again. It comes back by its recovery key; what was revoked stays so until it is renewed.
 
     \b
     Examples:

@@ -120,3 +120,18 @@ def test_what_was_taken_can_be_read(der):
 def test_a_pem_without_a_whole_certificate_is_refused(pem):
     with pytest.raises(ValueError):
         parse_pem(pem)
+
+
+def test_a_name_with_a_bit_string_where_it_has_none_is_malformed():
+    """`cryptography` raises a TypeError for it; found by fuzzing."""
+    name_constraints = (  # permitted: a directory name whose UTF8 string was turned into a bit string
+        "3043a02d3010a40e300c310a30080603550c0403016130 0c810a622e696e7465726e616c300b86092e696e7465726e616c"
+        "a112300aa00806023a03a0020500300488022a03"
+    )
+    value = bytes.fromhex(name_constraints)
+    key = PrivateKey.generate()
+    name = x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.handle.public_key(), 1, NOW, NOW)
+    extension = x509.UnrecognizedExtension(x509.oid.ExtensionOID.NAME_CONSTRAINTS, value)
+    with pytest.raises(ValueError):
+        Certificate.of(builder.add_extension(extension, critical=True).sign(key.handle, key.digest))

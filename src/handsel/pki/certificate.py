@@ -19,6 +19,7 @@ UNREADABLE = (
     x509.DuplicateExtension,
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
+    TypeError,  # a name with a bit string in a place where it has none
 )
 """What `cryptography` raises for malformed bytes besides `ValueError`."""
 

@@ -238,7 +238,10 @@ class Directory:
 
     async def key_users(self, pins: Collection[str]) -> list[KeyUse]:
         """The certificates that were issued for these keys (see `handsel.pki.keys.pin`), whether they live or not."""
-        rows = await self._read(_KEY_USERS, {"pins": list(pins)})
+        if len(pins) == 1:  # a list among the parameters is what cannot be prepared
+            rows = await self._read(_KEY_USERS_OF_ONE, {"pin": next(iter(pins))})
+        else:
+            rows = await self._read(_KEY_USERS, {"pins": list(pins)})
         if not rows:  # the usual case: a fresh key
             return []
         names: dict[str, set[str]] = {}
@@ -294,14 +297,16 @@ _UNFINISHED_SINCE = sa.select(certificates.c.serial).where(
     certificates.c.not_before < sa.bindparam("moment"), _IS_UNFINISHED
 )
 _COMPROMISED = (Reason.KEY_COMPROMISE, Reason.CA_COMPROMISE, Reason.AA_COMPROMISE)
-_KEY_USERS = (
+_OF_KEYS = (
     sa.select(
         certificates.c.key_pin, certificates.c.serial, certificates.c.requested_by, certificates.c.not_after,
         revocations.c.reason,
     )
     .join_from(certificates, revocations, isouter=True)
-    .where(certificates.c.key_pin.in_(sa.bindparam("pins", expanding=True)), certificates.c.state == "issued")
+    .where(certificates.c.state == "issued")
 )  # fmt: skip
+_KEY_USERS = _OF_KEYS.where(certificates.c.key_pin.in_(sa.bindparam("pins", expanding=True)))
+_KEY_USERS_OF_ONE = _OF_KEYS.where(certificates.c.key_pin == sa.bindparam("pin"))
 _NAMES_OF = sa.select(certificate_names).where(certificate_names.c.serial.in_(sa.bindparam("serials", expanding=True)))
 _ISSUED = sa.select(certificates.c.der).where(
     certificates.c.serial == sa.bindparam("serial"), certificates.c.state == "issued"

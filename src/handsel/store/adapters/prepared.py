@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections import namedtuple
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,12 +18,21 @@ from sqlalchemy.dialects import sqlite
 _MOST = 500
 
 
+@dataclass(frozen=True)
+class _Query:
+    """SQL with parameters by name, the values that are part of the statement, and what a row is."""
+
+    text: str
+    constants: Mapping[str, Any]
+    row: type[Any]
+
+
 class Prepared:
     """The queries of one connection, kept by identity: those that live as long as the program gain by it."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._known: dict[sa.Executable, tuple[str, type[Any]] | None] = {}
+        self._known: dict[sa.Executable, _Query | None] = {}
 
     def rows(self, statement: sa.Executable, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
         """Every row that a query finds, or None for one that cannot be prepared (a list among its parameters)."""
@@ -30,17 +40,22 @@ class Prepared:
             if len(self._known) >= _MOST:
                 self._known.clear()
             self._known[statement] = _compile(statement, parameters)
-        known = self._known[statement]
-        if known is None:
+        query = self._known[statement]
+        if query is None:
             return None
-        text, row = known
-        return [row._make(found) for found in self._connection.execute(text, parameters)]
+        values = {**query.constants, **parameters} if query.constants else parameters
+        return [query.row._make(found) for found in self._connection.execute(query.text, values)]
 
 
-def _compile(statement: sa.Executable, parameters: Mapping[str, Any]) -> tuple[str, type[Any]] | None:
-    if not isinstance(statement, sa.Select) or any(isinstance(value, list) for value in parameters.values()):
+def _compile(statement: sa.Executable, parameters: Mapping[str, Any]) -> _Query | None:
+    if not isinstance(statement, sa.Select):
         return None
     compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"))
-    if set(compiled.params) != set(parameters):  # a value is part of the statement
+    # A list of values is written out at each execution, so there is no one text for it.
+    unfinished = compiled.post_compile_params or compiled.literal_execute_params
+    if unfinished or not parameters.keys() <= compiled.params.keys():
         return None
-    return str(compiled), namedtuple("Row", [column.key for column in statement.selected_columns])  # type: ignore[misc]  # noqa: PYI024  # the names are the statement's
+    constants = {name: value for name, value in compiled.params.items() if name not in parameters}
+    # An expression has no name of its own: it is asked for by its place.
+    names = [str(column.key) for column in statement.selected_columns]
+    return _Query(str(compiled), constants, namedtuple("Row", names, rename=True))  # noqa: PYI024  # the names are the statement's

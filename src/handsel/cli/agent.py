@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -155,12 +156,15 @@ _cause = click.option("--cause", default="", help="Why; it is written into the j
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 
 
+def _about_a_host(verb: Callable[..., None]) -> Callable[..., None]:
+    """The argument and options of every verb that changes how a host stands."""
+    for add in (common.output_option, _dry_run, _cause, _server_state, click.argument("agent")):
+        verb = add(verb)
+    return verb
+
+
 @quarantine.command()
-@click.argument("agent")
-@_server_state
-@_cause
-@_dry_run
-@common.output_option
+@_about_a_host
 def lift(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None:
     """Let a host in quarantine renew again.
 
@@ -172,11 +176,7 @@ def lift(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> Non
 
 
 @quarantine.command()
-@click.argument("agent")
-@_server_state
-@_cause
-@_dry_run
-@common.output_option
+@_about_a_host
 def put(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None:
     """Sign nothing for a host until that is lifted.
 
@@ -188,11 +188,7 @@ def put(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None
 
 
 @command.command()
-@click.argument("agent")
-@_server_state
-@_cause
-@_dry_run
-@common.output_option
+@_about_a_host
 def ban(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None:
     """Listen to a host no more, and revoke every certificate that it has.
 
@@ -204,11 +200,7 @@ def ban(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None
 
 
 @command.command()
-@click.argument("agent")
-@_server_state
-@_cause
-@_dry_run
-@common.output_option
+@_about_a_host
 def unban(agent: str, state: Path, cause: str, dry_run: bool, output: str) -> None:
     """Listen to a banned host again. It comes back by its recovery key; what was revoked stays so until it is renewed.
 

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -49,7 +50,7 @@ Topics = Mapping[type, str]
 _Job = tuple[Writes, "Future[None]"]
 
 
-class SqlStore:
+class SqlStore(ABC):
     """A `Store` over a database that `engine` opens. Reads go through `read`, writes through `commit`; `close` it."""
 
     _BEGIN = "BEGIN"
@@ -95,11 +96,11 @@ class SqlStore:
             self._jobs.put((writes, done))
         return done
 
+    @abstractmethod
     async def read(
         self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None
     ) -> Sequence[sa.Row[Any]]:
         """Every row that a query finds, as of the last commit."""
-        raise NotImplementedError
 
     async def logs(self) -> list[str]:
         """The logs that have lines, one for each server that ever wrote."""
@@ -236,12 +237,12 @@ class SqlStore:
         with contextlib.suppress(sa.exc.SQLAlchemyError):  # there may be no transaction to end
             self._writer.exec_driver_sql("ROLLBACK")
 
-    # What differs between databases
+    # What differs between databases; what a database does not need, it leaves as it is
 
-    def _ready(self) -> None:
+    def _ready(self) -> None:  # noqa: B027
         """Before a group: the connection to write on is there. Raises `StateError`."""
 
-    def _announce(self, topics: set[str]) -> None:
+    def _announce(self, topics: set[str]) -> None:  # noqa: B027
         """In the transaction: other servers learn of these topics when it is committed."""
 
     def _is_outcomes_fault(self, error: Exception) -> bool:

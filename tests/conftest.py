@@ -17,6 +17,7 @@ import pytest
 from handsel.store.adapters.sqlite import SqliteStore
 from handsel.wiring.storage import APPLIERS
 from tests import postgres as postgres_server
+from tests.ca_keys import skip_if_about_files
 from tests.support import TestAuthority
 
 # As the command line sets it; gRPC reads it when it starts.
@@ -52,6 +53,10 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.Fix
     made = asyncio.run(fixturedef.func(**arguments))
     fixturedef.cached_result = (made, fixturedef.cache_key(request), None)
     return made
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    skip_if_about_files(item)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from handsel.authority import ca
 from handsel.authority.model import Approval, CheckedDraft, Issuer, Issuers
 from handsel.authority.service import random_serial
 from handsel.documents.yaml import Document
-from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, server_context
+from handsel.door.adapters.uvicorn_tls import DoorServer, DoorTls, listen_tcp
 from handsel.door.asgi import Door, Routes
 from handsel.model import file
 from handsel.model.authority import Profile
@@ -30,6 +30,7 @@ from handsel.pki.certificate import to_pem
 from handsel.pki.keys import KeyType, PrivateKey
 from handsel.pki.names import Names, SpiffeId, TrustDomain
 from handsel.store.adapters.files import write_file
+from tests.ca_keys import ca_key
 
 TRUST_DOMAIN = TrustDomain("test.internal")
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -47,7 +48,7 @@ class TestAuthority:
 
     @classmethod
     def make(cls, now: datetime = NOW, trust_domain: TrustDomain = TRUST_DOMAIN) -> TestAuthority:
-        root_key, key = PrivateKey.generate(), PrivateKey.generate()
+        root_key, key = ca_key(), ca_key()
         root = ca.make_root(trust_domain, root_key, serial=random_serial(), now=now)
         issuing = ca.make_issuing(trust_domain, key, root, root_key, serial=random_serial(), now=now)
         return cls(trust_domain, Issuer(key, issuing, root), now)
@@ -157,17 +158,17 @@ def client_context(authority: TestAuthority, files: tuple[Path, Path] | None = N
 @contextlib.asynccontextmanager
 async def tls_door(
     folder: Path, authority: TestAuthority, routes: Routes, on_bug: Callable[[Exception], None] = lambda _error: None
-) -> AsyncIterator[tuple[int, ssl.SSLContext]]:
-    """A door over real TLS on a free port of loopback, with its context."""
+) -> AsyncIterator[tuple[int, DoorTls]]:
+    """A door over real TLS on a free port of loopback, with its TLS."""
     listening = listen_tcp("127.0.0.1", 0)
     domain = authority.trust_domain
     pair = authority.pair(domain.server, dns_names=(domain.server_dns,), ip_names=("127.0.0.1",))
-    context = server_context((authority.issuer.root,))
-    context.load_cert_chain(*write_pair(folder, "door", pair))
-    door = DoorServer(Door(routes, on_bug=on_bug), listening, context)
+    tls = DoorTls((authority.issuer.root,))
+    tls.show(*write_pair(folder, "door", pair))
+    door = DoorServer(Door(routes, on_bug=on_bug), listening, tls.context)
     await door.start()
     try:
-        yield listening.getsockname()[1], context
+        yield listening.getsockname()[1], tls
     finally:
         await door.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from dataclasses import replace
 
@@ -181,7 +182,7 @@ def test_a_folder_that_can_no_longer_be_written_is_told(authority):
             folder.save(holdings(authority, sequence=1), holdings(authority, sequence=2))
 
 
-ENROLMENT = Enrolment("https://10.0.0.5:8443", TRUST_DOMAIN, "a1")
+ENROLMENT = Enrolment("https://10.0.0.5:8443", TRUST_DOMAIN, "a1", ("https://10.0.0.6:8443",))
 
 
 def test_an_enrolment_is_remembered_with_its_key(authority, folder):
@@ -192,6 +193,10 @@ def test_an_enrolment_is_remembered_with_its_key(authority, folder):
     assert folder.own().key.pin() == pair.key.pin()
     assert folder.own().chain == pair.chain
     assert folder.load().roots == (authority.issuer.root,)
+    # As the first release wrote it.
+    content = {"url": ENROLMENT.url, "trust_domain": str(TRUST_DOMAIN), "agent_id": "a1"}
+    write_file(folder.layout.enrolment, json.dumps(content).encode())
+    assert folder.enrolment() == replace(ENROLMENT, others=())
 
 
 @pytest.mark.parametrize(

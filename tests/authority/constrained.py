@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives import hashes
 
 from handsel.authority.model import Issuer
 from handsel.pki.certificate import Certificate
-from handsel.pki.keys import PrivateKey
+from tests.ca_keys import ca_key
 from tests.support import TestAuthority
 
-_ROOT_KEY = PrivateKey.generate()
+_ROOT_KEY = ca_key()
 
 
 def constrained(

@@ -14,6 +14,7 @@ from handsel.authority.service import random_serial
 from handsel.pki.certificate import Certificate
 from handsel.pki.keys import PrivateKey
 from handsel.pki.names import TrustDomain
+from tests.ca_keys import ca_key
 from tests.support import NOW, TRUST_DOMAIN, TestAuthority
 
 WEB = TRUST_DOMAIN.workload("default", "web")
@@ -79,7 +80,7 @@ def test_an_issuing_ca_signs_leaves_and_no_further_ca(authority):
     constraints = _extension(authority.issuer.certificate, x509.BasicConstraints)
     assert (constraints.critical, constraints.value.ca, constraints.value.path_length) == (True, True, 0)
     root = _extension(authority.issuer.root, x509.BasicConstraints)
-    assert (root.critical, root.value.ca, root.value.path_length) == (True, True, 1)
+    assert (root.critical, root.value.ca, root.value.path_length) == (True, True, 2)
 
 
 def test_every_certificate_points_to_the_key_that_signed_it(authority):
@@ -97,11 +98,11 @@ def test_a_ca_carries_its_trust_domain_and_no_workload(authority):
 
 
 def test_an_issuing_ca_never_outlives_its_root():
-    key = PrivateKey.generate()
+    key = ca_key()
     root = ca.make_root(TRUST_DOMAIN, key, serial=1, now=NOW)
     late = root.not_after - timedelta(days=10)
     for now, ends in ((NOW, NOW + ca.ISSUING_LIFETIME), (late, root.not_after)):
-        issuing = ca.make_issuing(TRUST_DOMAIN, PrivateKey.generate(), root, key, serial=2, now=now)
+        issuing = ca.make_issuing(TRUST_DOMAIN, ca_key(), root, key, serial=2, now=now)
         assert issuing.not_after == ends
 
 

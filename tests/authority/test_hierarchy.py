@@ -20,6 +20,7 @@ from handsel.model.authority import IssuingCa, NameSet, Profile
 from handsel.pki.certificate import to_pem
 from handsel.pki.keys import KeyType, PrivateKey
 from handsel.pki.names import Names
+from tests.ca_keys import key_store
 from tests.support import NOW, TRUST_DOMAIN
 
 PARTNERS = CaPlan(
@@ -32,7 +33,7 @@ PROFILE = Profile("partners", timedelta(hours=1), issuer="partners")
 
 @pytest.fixture
 def folder(tmp_path):
-    found = KeyFolder(tmp_path / "authority")
+    found = KeyFolder(tmp_path / "authority", key_store(tmp_path))
     found.make(TRUST_DOMAIN, (CaPlan(), PARTNERS), now=NOW)
     return found
 
@@ -52,7 +53,7 @@ def _leaf(folder: KeyFolder, *names: str):
 
 def test_an_issuing_certificate_says_what_rfc_5280_asks_pki_2_3(folder):
     """4.1.2.2 serial; 4.2.1.1, 4.2.1.2 identifiers; 4.2.1.3 and 4.2.1.9 critical; 4.2.1.10 name constraints."""
-    root, made = folder.roots()[0].parsed, folder.load("partners", TRUST_DOMAIN).certificate.parsed
+    root, made = folder.roots.trusted()[0].parsed, folder.load("partners", TRUST_DOMAIN).certificate.parsed
 
     def said(kind):
         return made.extensions.get_extension_for_class(kind)
@@ -74,7 +75,7 @@ def test_an_issuing_certificate_says_what_rfc_5280_asks_pki_2_3(folder):
 @pytest.mark.parametrize("name", ["partner.example", "www.partner.example"])
 def test_what_a_ca_may_sign_is_good_for_openssl_too(folder, tmp_path, name):
     leaf = _leaf(folder, name)
-    for file, content in (("root", folder.roots()), ("ca", leaf.chain[1:]), ("leaf", leaf.chain[:1])):
+    for file, content in (("root", folder.roots.trusted()), ("ca", leaf.chain[1:]), ("leaf", leaf.chain[:1])):
         (tmp_path / file).write_bytes(to_pem(content))
     checked = subprocess.run(
         ["openssl", "verify", "-x509_strict", "-attime", str(int(NOW.timestamp())), "-CAfile", "root", "-untrusted",
@@ -102,11 +103,11 @@ def test_a_missing_ca_is_made_and_a_lost_one_is_told(folder):
 
 
 def test_without_the_roots_key_the_way_to_a_certificate_is_told(folder):
-    (folder.folder / "root.key").unlink()
+    folder.keys.remove("root")
     with pytest.raises(StateError, match="root's key is not here") as caught:
         folder.open_all(TRUST_DOMAIN, (CaPlan(), CaPlan("more")), now=NOW, may_make=False)
     assert "handsel ca request more" in caught.value.next_step
-    assert folder.pins()[0] == folder.roots()[0].pin
+    assert folder.roots.pins()[0] == folder.roots.trusted()[0].pin
     assert folder.open_all(TRUST_DOMAIN, (CaPlan(), PARTNERS), now=NOW, may_make=False)
 
 
@@ -133,9 +134,9 @@ async def test_chains_of_older_leaves_stay_downloadable(folder, store):
         ("partners.2", State.ACTIVE),
     }
     current = folder.load("partners", TRUST_DOMAIN, key="partners.2")
-    issuers = Issuers({"partners": current}, folder.roots(), chains_known(known))
+    issuers = Issuers({"partners": current}, folder.roots.trusted(), chains_known(known, (), folder.roots.trusted()))
     assert issuers.chains(leaf.certificate) == ((before,),)
-    assert Issuers({"partners": current}, folder.roots()).chains(leaf.certificate) == ()
+    assert Issuers({"partners": current}, folder.roots.trusted()).chains(leaf.certificate) == ()
     assert after.key_id != before.key_id
 
 

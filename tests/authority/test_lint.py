@@ -29,6 +29,7 @@ from handsel.errors import ProfileRefused, Refused
 from handsel.model.authority import Profile
 from handsel.pki.keys import KeyType, PrivateKey
 from handsel.pki.names import Names, SpiffeId
+from tests.ca_keys import ca_key
 from tests.support import NOW, TRUST_DOMAIN, TestAuthority
 
 needs_pkilint = pytest.mark.skipif(not adapter.linter_version(), reason="needs pkilint")
@@ -74,7 +75,7 @@ async def test_a_profile_that_says_where_its_status_is_is_clean(authority, tmp_p
 @needs_pkilint
 async def test_every_kind_of_key_and_of_issuer_is_clean(authority, tmp_path):
     for kind in KeyType:
-        issuer = replace(authority.issuer, key=PrivateKey.generate(kind))
+        issuer = replace(authority.issuer, key=ca_key(kind))
         every = replace(OWN[DEFAULT], keys=frozenset(KeyType))
         lints = ProfileLint(tmp_path / f"{kind}.json", linter := Linter())
         await lints.load([every], Issuers.only(issuer), DOMAIN, now=NOW)

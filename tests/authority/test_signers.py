@@ -8,10 +8,12 @@ from datetime import timedelta
 import pytest
 
 from handsel.authority.adapters.signers import KeyFolder
+from handsel.authority.adapters.signers.files import FileKeys
 from handsel.errors import StateError
-from handsel.pki.keys import PrivateKey
+from handsel.pki.keys import KeyType
 from handsel.pki.names import TrustDomain
 from handsel.store.adapters.files import write_file
+from tests.ca_keys import key_store
 from tests.support import NOW, TRUST_DOMAIN, as_nobody
 
 
@@ -21,12 +23,16 @@ def folder(tmp_path):
 
 
 def _open(folder, trust_domain=TRUST_DOMAIN):
-    return KeyFolder(folder).open(trust_domain, now=NOW)
+    return KeyFolder(folder, key_store(folder)).open(trust_domain, now=NOW)
+
+
+def _keys(folder):
+    return key_store(folder) or FileKeys(folder)
 
 
 def test_the_first_opening_makes_an_authority_and_every_other_finds_it(folder):
     first, made = _open(folder)
-    again, made_again = KeyFolder(folder).open(TRUST_DOMAIN, now=NOW + timedelta(days=30))
+    again, made_again = KeyFolder(folder, key_store(folder)).open(TRUST_DOMAIN, now=NOW + timedelta(days=30))
     assert (made, made_again) == (True, False)
     assert (again.root, again.certificate) == (first.root, first.certificate)
     assert again.key.public_der() == first.key.public_der() == first.certificate.public_key_der
@@ -38,6 +44,7 @@ def test_two_folders_hold_two_authorities(tmp_path):
     assert one.root.pin != other.root.pin
 
 
+@pytest.mark.key_files("their modes")
 def test_everything_in_it_is_for_its_owner_alone(folder):
     _open(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -48,12 +55,13 @@ def test_everything_in_it_is_for_its_owner_alone(folder):
 
 def test_a_ticket_pins_the_key_of_today_and_the_one_of_tomorrow(folder):
     issuer, _ = _open(folder)
-    today, tomorrow = KeyFolder(folder).pins()
+    today, tomorrow = KeyFolder(folder, key_store(folder)).roots.pins()
     assert today == issuer.root.pin
     assert tomorrow not in (today, issuer.certificate.pin)
-    assert KeyFolder(folder).pins() == (today, tomorrow)
+    assert KeyFolder(folder, key_store(folder)).roots.pins() == (today, tomorrow)
 
 
+@pytest.mark.key_files("their modes")
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
 def test_a_key_that_others_can_read_is_refused_until_it_is_private_again(folder, mode):
     _open(folder)
@@ -66,11 +74,12 @@ def test_a_key_that_others_can_read_is_refused_until_it_is_private_again(folder,
     assert _open(folder)
 
 
+@pytest.mark.key_files("their modes")
 def test_a_root_key_that_others_can_read_is_refused_too(folder):
     _open(folder)
     (folder / "root.key").chmod(0o640)
     with pytest.raises(StateError, match="can be read by others"):
-        KeyFolder(folder).pins()
+        KeyFolder(folder).roots.pins()
 
 
 def test_the_authority_of_another_trust_domain_is_refused(folder):
@@ -81,12 +90,15 @@ def test_the_authority_of_another_trust_domain_is_refused(folder):
 
 def test_a_key_that_is_not_the_certificates_is_refused(folder):
     _open(folder)
-    write_file(folder / "issuing.key", PrivateKey.generate().pem().reveal())
+    _keys(folder).remove("issuing")
+    _keys(folder).make("issuing", KeyType.P256)
     with pytest.raises(StateError, match="does not belong"):
         _open(folder)
 
 
-@pytest.mark.parametrize("name", ["issuing.key", "issuing.crt", "root.crt"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("issuing.key", marks=pytest.mark.key_files("one is damaged")), "issuing.crt", "root.crt"]
+)
 @pytest.mark.parametrize(
     "content", [b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )
@@ -99,15 +111,15 @@ def test_a_file_that_is_damaged_is_told_by_its_name(folder, name, content):
 
 def test_a_key_that_is_gone_is_told(folder):
     _open(folder)
-    (folder / "issuing.key").unlink()
-    with pytest.raises(StateError, match=r"issuing\.key cannot be read"):
+    _keys(folder).remove("issuing")
+    with pytest.raises(StateError, match=r"issuing\.key cannot be read|no keys called '.*-issuing'"):
         _open(folder)
 
 
 def test_a_crash_in_the_middle_of_making_is_made_good(folder):
     _open(folder)
     (folder / "issuing.crt").unlink()  # it is written last
-    (folder / "issuing.key").unlink()
+    _keys(folder).remove("issuing")
     issuer, made = _open(folder)
     assert made
     assert issuer.key.public_der() == issuer.certificate.public_key_der
@@ -116,7 +128,7 @@ def test_a_crash_in_the_middle_of_making_is_made_good(folder):
 
 def test_a_folder_that_cannot_be_made_is_told():
     with as_nobody() as above:
-        _open(above / "before")
+        KeyFolder(above / "before").open(TRUST_DOMAIN, now=NOW)
         above.chmod(0o500)
         with pytest.raises(StateError, match="cannot be made"):
-            _open(above / "after")
+            KeyFolder(above / "after").open(TRUST_DOMAIN, now=NOW)

@@ -138,10 +138,10 @@ _STATUS = {
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
-async def test_an_error_of_ours_is_one_line_with_its_code(kind):
+async def test_an_error_of_ours_is_a_line_with_its_code_and_one_with_what_to_do(kind):
     conversation = _failing(kind("what went wrong", next_step="do this"))
     status, body = await conversation.say()
-    assert body == f"{kind.code} what went wrong".encode()
+    assert body == f"{kind.code} what went wrong\ndo this".encode()
     assert status == _STATUS.get(kind, 503)
     assert conversation.bugs == []
 

@@ -112,9 +112,9 @@ async def _has_ticket(port: int, context: ssl.SSLContext) -> bool:
 
 
 async def test_no_session_can_be_resumed(living_authority, tmp_path):
-    async with tls_door(tmp_path, living_authority, Peers().routes) as (port, context):
+    async with tls_door(tmp_path, living_authority, Peers().routes) as (port, tls):
         assert not await _has_ticket(port, client_context(living_authority))
-        context.num_tickets = 2
+        tls.context.num_tickets = 2
         assert await _has_ticket(port, client_context(living_authority))
 
 
@@ -128,9 +128,9 @@ async def test_a_new_chain_is_shown_to_new_connections(living_authority, tmp_pat
         return writer.get_extra_info("ssl_object").getpeercert(True)
 
     renewed = living_authority.pair(TRUST_DOMAIN.server, dns_names=(TRUST_DOMAIN.server_dns,))
-    async with tls_door(tmp_path, living_authority, Peers().routes) as (port, context):
+    async with tls_door(tmp_path, living_authority, Peers().routes) as (port, tls):
         assert await shown(port) != renewed.leaf.der
-        context.load_cert_chain(*write_pair(tmp_path, "renewed", renewed))
+        tls.show(*write_pair(tmp_path, "renewed", renewed))
         assert await shown(port) == renewed.leaf.der
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.ca_keys import IN_TOKEN, with_keys
 from tests.e2e.mesh_process import Handsel, run, short_folder, wait_for
 
 _STARTED = "server https://"
@@ -21,8 +22,9 @@ class Authority:
         self.folder = folder
         self.state = folder / "s"
         self._arguments = arguments
-        if config:
-            (folder / "handsel.yaml").write_text(config)
+        file = folder / "handsel.yaml"
+        if (config or not file.exists()) and (text := with_keys(folder, config)):
+            file.write_text(text)
         self.start()
 
     def start(self) -> None:
@@ -39,6 +41,7 @@ class Authority:
         assert self.server.output().count(_STARTED) > before, self.server.output()
         line = next(each for each in reversed(self.server.output().splitlines()) if each.startswith(_STARTED))
         self.url = line.split()[1].rstrip(",")
+        assert not IN_TOKEN or {each.stem for each in self.state.glob("server/authority/*.key")} <= {"journal"}
         self.roots = self.folder / "roots.pem"
         self.roots.write_text(self.run("ca", "bundle").stdout)
 
@@ -56,9 +59,15 @@ class Authority:
 @contextlib.contextmanager
 def authority(config: str = "", *arguments: str) -> Iterator[Authority]:
     """An authority with this mesh file, until the end of the test."""
-    with short_folder() as folder:
-        running = Authority(folder, config, *arguments)
-        try:
-            yield running
-        finally:
-            running.server.stop()
+    with short_folder() as folder, running_in(folder, config, *arguments) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def running_in(folder: Path, config: str = "", *arguments: str) -> Iterator[Authority]:
+    """The same in a folder that is there, whose mesh file stays when there is no other."""
+    running = Authority(folder, config, *arguments)
+    try:
+        yield running
+    finally:
+        running.server.stop()

@@ -19,6 +19,8 @@ from typing import Any
 
 from handsel import settings
 from handsel.cli.local import call_agent
+from tests.authority.signers.token import configuration
+from tests.ca_keys import with_keys
 
 HANDSEL = [sys.executable, "-m", "handsel"]
 HTTP_PROGRAM = f"{sys.executable} {Path(__file__).parent / 'programs' / 'http_echo.py'}"
@@ -44,13 +46,16 @@ def free_port() -> int:
 def run(*arguments: str, timeout: float = 60, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command of handsel to its end."""
     return subprocess.run(
-        [*HANDSEL, *arguments], capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd, env=environment()
-    )
+        [*HANDSEL, *arguments], capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd,
+        env=environment(cwd),
+    )  # fmt: skip
 
 
-def environment() -> dict[str, str]:
+def environment(folder: Path | None = None) -> dict[str, str]:
+    """Of a process that is started in `folder`: a token that lies there is the one that it finds."""
     kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-    return {**kept, "NO_COLOR": "1"}
+    token = folder / "token" if folder else None
+    return {**kept, "NO_COLOR": "1", **(configuration(token) if token and token.exists() else {})}
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 15, what: str = "") -> Any:
@@ -75,8 +80,9 @@ class Handsel:
         self.log = folder / f"{name}.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*HANDSEL, *arguments], stdout=log, stderr=log, cwd=folder, env=environment(), start_new_session=True
-            )
+                [*HANDSEL, *arguments], stdout=log, stderr=log, cwd=folder, env=environment(folder),
+                start_new_session=True,
+            )  # fmt: skip
         _started.append(self)
 
     def output(self) -> str:
@@ -105,7 +111,7 @@ class Mesh:
     def __init__(self, folder: Path, text: str) -> None:
         self.folder = folder
         self.state = folder / "s"
-        (folder / "handsel.yaml").write_text(text)
+        (folder / "handsel.yaml").write_text(with_keys(folder, text))
         self.up = Handsel(folder, "up", "up", "-f", "handsel.yaml", "--state", "s")
         self.up.wait_for("stop: Ctrl-C")
 

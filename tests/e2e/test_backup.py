@@ -9,6 +9,7 @@ import pytest
 
 from handsel.store.adapters.sqlite import SqliteStore
 from handsel.wiring.storage import APPLIERS
+from tests.ca_keys import with_keys
 from tests.e2e import books
 from tests.e2e.acme_load import Client, Load, Refused, Responder
 from tests.e2e.mesh_process import free_port, run, short_folder
@@ -27,7 +28,7 @@ def write_password(folder: Path) -> str:
 async def test_what_was_given_before_a_backup_is_in_it_and_its_keys_go_on_signing():
     with short_folder() as folder:
         async with Responder() as responder:
-            (folder / "handsel.yaml").write_text(CONFIG.format(port=responder.port))
+            (folder / "handsel.yaml").write_text(with_keys(folder, CONFIG.format(port=responder.port)))
             password, port, load = write_password(folder), free_port(), Load()
             server = start(folder, "s", port)
             anchors = trust(folder, "s")
@@ -72,7 +73,7 @@ async def test_what_was_given_before_a_backup_is_in_it_and_its_keys_go_on_signin
 async def test_a_standby_answers_what_can_be_read_and_refuses_the_rest():
     with short_folder() as folder:
         async with Responder() as responder:
-            (folder / "handsel.yaml").write_text(CONFIG.format(port=responder.port))
+            (folder / "handsel.yaml").write_text(with_keys(folder, CONFIG.format(port=responder.port)))
             port = free_port()
             server = start(folder, "s", port)
             client = Client([f"https://127.0.0.1:{port}"], trust(folder, "s"), responder)

@@ -146,13 +146,16 @@ def test_a_door_that_is_in_use_moves_and_says_so(folder: Path) -> None:
     [
         (("stauts",), 2, "Did you mean 'status'?"),
         (("status", "--state", "nowhere"), 4, "HS-L001 neither a server nor an agent runs on"),
-        (("agent", "ticket", "--state", "nowhere"), 4, "HS-L001 no server at "),
+        (("agent", "ticket", "--state", "nowhere"), 4, "HS-L001 no server runs on the state folder "),
         (("join", "--ticket", "nonsense", "--state", "j"), 1, "HS-A002 this is not a join ticket"),
         (("agent", "run", "--state", "j"), 2, "this host has not joined yet"),
         (("server", "--listen", "nonsense", "-f", "good.yaml"), 2, "--listen 'nonsense' is no address"),
         (("up", "--once", "--detach", "-f", "good.yaml"), 2, "--once ends by itself"),
         (("down", "--state", "nowhere"), 0, "nothing runs on"),
-        (("mesh", "config", "--stage", "xds", "-f", "good.yaml", "--state", "nowhere"), 4, "/admin.sock answers: "),
+        (("mesh", "config", "--stage", "xds", "-f", "good.yaml", "--state", "nowhere"), 4, "/admin.sock)"),
+        (("ca", "keys", "encrypt", "--new-password-file", "p", "--state", "nowhere"), 1, "there is no folder "),
+        (("ca", "profiles", "-f", "other.yaml"), 2, "there is no such file; name the mesh file with -f"),
+        (("cert", "list", "--state", "nowhere"), 4, "is it running, as this user, and is --state the same?"),
     ],
 )
 def test_commands_given_wrong(folder: Path, arguments: tuple[str, ...], code: int, text: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.authority.signers.token import soft_token
+from tests.ca_keys import IN_TOKEN, with_keys
 from tests.e2e.authority_process import Authority
 from tests.e2e.mesh_process import run, short_folder
 
@@ -25,7 +26,7 @@ authority:
 @pytest.fixture
 def folder():
     with short_folder() as found:
-        (found / "handsel.yaml").write_text(CONFIG)
+        (found / "handsel.yaml").write_text(with_keys(found, CONFIG))
         yield found
 
 
@@ -57,7 +58,7 @@ def _runs(folder: Path, *arguments: str) -> None:
     running = Authority(folder, "", *arguments)
     try:
         assert running.run("ca", "bundle").stdout.startswith("-----BEGIN CERTIFICATE-----")
-        assert running.json("ca", "rotate", "status")["rotations"][0]["name"] == "issuing"
+        assert running.json("ca", "rotate", "status")["rotations"][1]["name"] == "issuing"
     finally:
         running.server.stop()
 
@@ -73,13 +74,14 @@ def test_init_makes_what_a_server_then_runs_on(folder: Path) -> None:
         ("partners", "p384"),
     ]
     assert found["authorities"][2]["permitted"] == ["dns:partner.example"]
-    assert "not encrypted" in found["custody"]
+    assert ("PKCS #11 token" if IN_TOKEN else "not encrypted") in found["custody"]
     assert found["warnings"] == []
     _runs(folder)
     assert _show(folder)["authorities"] == found["authorities"]
     assert "already" in _refused(folder, "init", "--state", "s")
 
 
+@pytest.mark.key_files("they are encrypted")
 def test_keys_are_encrypted_in_place_and_the_server_asks_for_the_password(folder: Path) -> None:
     _ca(folder, "init", "--state", "s")
     first = _password(folder, "first")
@@ -95,17 +97,17 @@ def test_keys_are_encrypted_in_place_and_the_server_asks_for_the_password(folder
 
 
 def test_a_root_that_lives_elsewhere_signs_issuing_cas_by_request(folder: Path) -> None:
-    (folder / "handsel.yaml").write_text("trust_domain: ca.internal\n")
+    (folder / "handsel.yaml").write_text(with_keys(folder, "trust_domain: ca.internal\n"))
     password = _password(folder, "root-password")
     away = ("--offline-root", "away", "--offline-password-file", password)
     _ca(folder, "init", "--state", "s", *away)
     kept = {path.name for path in (folder / "s/server/authority").iterdir()}
-    assert not kept & {"root.key", "root-next.key"}
-    assert {path.name for path in (folder / "away").iterdir()} >= {"root.key", "root-next.key", "root.crt"}
+    assert not kept & {"root.key", "root.2.key"}
+    assert {path.name for path in (folder / "away").iterdir()} >= {"root.key", "root.2.key", "root.crt"}
     assert not _show(folder)["rootIsHere"]
     _runs(folder)  # the mesh's own issuing CA was made before the root left
 
-    (folder / "handsel.yaml").write_text(CONFIG)
+    (folder / "handsel.yaml").write_text(with_keys(folder, CONFIG))
     assert _show(folder)["warnings"] == ["partners is in the mesh file and not made yet"]
     _ca(folder, "request", "partners", "--state", "s", "--out", "partners.csr")
     sign = ("sign", "--root", "away", "--csr", "partners.csr", "--out", "partners.crt", "--name", "partners")
@@ -132,7 +134,7 @@ def test_a_file_that_is_no_request_is_told_in_one_line(folder: Path, content: st
 
 
 def test_a_profile_of_a_ca_that_is_not_there_is_told_with_its_place(folder: Path) -> None:
-    (folder / "handsel.yaml").write_text(CONFIG.replace("issuer: partners", "issuer: partner"))
+    (folder / "handsel.yaml").write_text(with_keys(folder, CONFIG.replace("issuer: partners", "issuer: partner")))
     said = _refused(folder, "show", "--state", "s")
     assert "handsel.yaml:5" in said
     assert "there is no issuing CA 'partner'; known: issuing, partners" in said

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from handsel.errors import ExitCode
 from handsel.link.ticket import TicketText
 from tests.authority.signers.token import soft_token
+from tests.ca_keys import with_keys
 from tests.e2e.authority_process import Authority, authority
 from tests.e2e.mesh_process import Handsel, environment, free_port, run, short_folder
 
@@ -112,6 +113,8 @@ def folder():
         for name in ("password", "root-password"):
             (made / name).write_text(f"the {name} of a test\n")
             (made / name).chmod(0o600)
+        if text := with_keys(made):
+            (made / "handsel.yaml").write_text(text)
         yield made
 
 
@@ -140,11 +143,11 @@ def starts(folder: Path, *more: str) -> None:
 
 
 def test_what_the_mesh_file_says_otherwise_is_told_by_server_and_show(folder):
-    (folder / "handsel.yaml").write_text(PARTNERS.format(port=80))
+    (folder / "handsel.yaml").write_text(with_keys(folder, PARTNERS.format(port=80)))
     starts(folder)
     (before,) = (each for each in shown(folder)["authorities"] if each["name"] == "partners")
     assert shown(folder)["warnings"] == []
-    (folder / "handsel.yaml").write_text(PARTNERS.format(port=80).replace("p384", "rsa2048"))
+    (folder / "handsel.yaml").write_text(with_keys(folder, PARTNERS.format(port=80).replace("p384", "rsa2048")))
     (warning,) = shown(folder)["warnings"]
     assert "has a p384 key, and the mesh file says rsa2048" in warning
     starts(folder)
@@ -152,6 +155,7 @@ def test_what_the_mesh_file_says_otherwise_is_told_by_server_and_show(folder):
     assert before in shown(folder)["authorities"]
 
 
+@pytest.mark.key_files("they are encrypted")
 def test_keys_are_shown_without_their_password_and_a_wrong_one_is_one_line(folder):
     handsel(folder, "ca", "init", "--state", "s")
     before = shown(folder)
@@ -168,6 +172,7 @@ def test_keys_are_shown_without_their_password_and_a_wrong_one_is_one_line(folde
     starts(folder, "--key-password-file", "password")
 
 
+@pytest.mark.key_files("they are encrypted")
 def test_keys_are_not_encrypted_under_a_running_server(folder):
     server = Handsel(folder, "server", *SERVER)
     try:
@@ -203,11 +208,12 @@ def test_a_root_elsewhere_without_a_password_is_told_to_be_so(folder):
 
 
 def test_what_is_not_for_this_authority_is_not_installed(folder):
-    for state, away in (("s", "away"), ("other", "elsewhere")):
-        handsel(
-            folder, "ca", "init", "--state", state, "--offline-root", away, "--offline-password-file", "root-password"
-        )
-    (folder / "handsel.yaml").write_text(PARTNERS.format(port=80))
+    protected = ("--offline-password-file", "root-password")
+    handsel(folder, "ca", "init", "--state", "s", "--offline-root", "away", *protected)
+    (folder / "handsel.yaml").write_text(with_keys(folder, PARTNERS.format(port=80)))
+    (folder / "other.yaml").write_text(with_keys(folder, PARTNERS.format(port=80), prefix="other-"))
+    other = ("--state", "other", "-f", "other.yaml")
+    handsel(folder, "ca", "init", *other, "--offline-root", "elsewhere", *protected)
     handsel(folder, "ca", "request", "partners", "--state", "s", "--out", "partners.csr")
 
     def signed_by(root: str, csr: str = "partners.csr") -> None:
@@ -219,7 +225,7 @@ def test_what_is_not_for_this_authority_is_not_installed(folder):
     install = ("ca", "install", "partners.crt", "--name", "partners", "--state", "s")
     signed_by("elsewhere")
     assert "not signed by this authority's root" in handsel(folder, *install, code=ExitCode.FAILED)
-    handsel(folder, "ca", "request", "partners", "--state", "other", "--out", "others.csr")
+    handsel(folder, "ca", "request", "partners", *other, "--out", "others.csr")
     signed_by("away", "others.csr")
     assert "not for the key" in handsel(folder, *install, code=ExitCode.FAILED)
     handsel(

@@ -22,6 +22,7 @@ from tests.authority.attest.test_tokens import BOUND
 from tests.authority.attest.test_tpm import attestation_key
 from tests.authority.attest.test_tpm import machine as machine  # noqa: PLC0414  # a fixture
 from tests.authority.attest.test_x509pop import CLIENT, Ca
+from tests.ca_keys import with_keys
 from tests.e2e.mesh_process import (
     HANDSEL,
     Handsel,
@@ -85,7 +86,7 @@ class Served:
 @pytest.fixture
 def served() -> Iterator[Served]:
     with short_folder() as folder:
-        (folder / "handsel.yaml").write_text(MESH)
+        (folder / "handsel.yaml").write_text(with_keys(folder, MESH))
         port = free_port()
         _serve(folder, port)
         try:

@@ -21,6 +21,7 @@ from handsel.pki.keys import PrivateKey
 from handsel.pki.names import TrustDomain
 from handsel.store.adapters.sqlite import SqliteStore
 from handsel.wiring.storage import APPLIERS
+from tests.ca_keys import with_keys
 from tests.e2e import books
 from tests.e2e.acme_load import Client, Load, Responder
 from tests.e2e.mesh_process import Handsel, free_port, run, short_folder
@@ -77,7 +78,8 @@ async def test_a_server_that_is_killed_at_any_moment_has_no_certificate_out_that
     """§4 of the promises: the intention is durable before the key is used, the result before the answer."""
     with short_folder() as folder:
         async with Responder() as responder:
-            (folder / "handsel.yaml").write_text(CONFIG.format(port=responder.port) + "services: {web: {}}\n")
+            text = CONFIG.format(port=responder.port) + "services: {web: {}}\n"
+            (folder / "handsel.yaml").write_text(with_keys(folder, text))
             port, load, chance = free_port(), Load(), random.Random(7)
             server = start(folder, "s", port)
             clients = [Client([f"https://127.0.0.1:{port}"], trust(folder, "s"), responder) for _ in range(CLIENTS)]

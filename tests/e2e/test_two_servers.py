@@ -23,6 +23,7 @@ from handsel.store.adapters.database import Database
 from handsel.store.adapters.postgres import PostgresStore
 from handsel.store.journal import entry
 from handsel.wiring.storage import APPLIERS
+from tests.ca_keys import with_keys
 from tests.e2e import books
 from tests.e2e.acme_load import Client, Load, Refused, Responder
 from tests.e2e.mesh_process import Handsel, environment, free_port, run, short_folder, wait_for
@@ -75,7 +76,7 @@ def empty(postgres) -> Database:
 async def two_servers(database: Database, more: str = "") -> AsyncIterator[Two]:
     with short_folder() as folder:
         async with Responder() as responder:
-            (folder / "handsel.yaml").write_text(CONFIG.format(port=responder.port) + more)
+            (folder / "handsel.yaml").write_text(with_keys(folder, CONFIG.format(port=responder.port) + more))
             two = Two(folder, database, responder)
             try:
                 two.start("a", "--migrate")
@@ -219,6 +220,7 @@ async def test_of_two_servers_that_start_at_once_on_an_empty_database_one_makes_
     database = new_database(postgres)
     with short_folder() as folder:
         common = ("--listen", "127.0.0.1:0", "--metrics-port", "0", "--status-port", "0", "--database", database.url)
+        (folder / "handsel.yaml").write_text(with_keys(folder, MESH))
         started = [Handsel(folder, name, "server", "--state", name, *common) for name in ("a", "b")]
         refused = wait_for(lambda: [each for each in started if each.process.poll() is not None], 30)
         (made,) = [each for each in started if each not in refused]
@@ -314,6 +316,33 @@ async def test_agents_at_different_servers_hear_of_each_other_within_a_second(em
         assert min(frame.sequence for frame in web.seen[before:]) > last
         watching[0].cancel()
         await asyncio.gather(*watching, return_exceptions=True)
+
+
+async def test_an_agent_that_knows_both_servers_goes_on_with_one(empty):
+    async with two_servers(empty, MESH) as two:
+        made = run("agent", "ticket", "--state", str(two.folder / "a"), "--services", "web")
+        nobody, ticket = f"https://127.0.0.1:{free_port()}", made.stdout.strip()
+        others = ("--server", two.url("b"), "--server", two.url("a"))
+        joined = run("join", nobody, *others, "--ticket", ticket, "--state", str(two.folder / "host"))
+        assert joined.returncode == 0, joined.stderr
+        layout = Layout(two.folder / "host" / "agent", two.folder / "runtime")
+        two.servers["b"].kill()
+        agent = Handsel(two.folder, "host", "agent", "run", "--state", "host")
+        try:
+            chain = layout.of("web").chain
+            wait_for(chain.exists, 20)
+            await asyncio.to_thread(two.start, "b")
+            wait_for(lambda: two.servers["b"].output().count("server https://") == 2)  # the log has both starts
+            two.servers["a"].kill()
+            # It follows the other one from where it was: what is published there arrives.
+            emoji = Agent(two, "emoji", "b")
+            resources = layout.of("web").resources
+            known = resources.read_bytes()
+            await emoji.report("b", 18001)
+            wait_for(lambda: encode_varint(18001) in resources.read_bytes(), 20)
+            assert encode_varint(18001) not in known
+        finally:
+            agent.stop()
 
 
 @pytest.mark.timeout(200)

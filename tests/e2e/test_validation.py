@@ -29,6 +29,7 @@ from handsel.pki.names import Names, TrustDomain
 from handsel.store.adapters.sqlite import SqliteStore
 from handsel.store.journal import JournalEntry
 from handsel.wiring.storage import APPLIERS
+from tests.ca_keys import keys_of_server
 from tests.e2e.authority_process import Authority, authority
 from tests.e2e.mesh_process import run, wait_for
 
@@ -87,15 +88,16 @@ class Readers:
 def issued(running: Authority, count: int = 1) -> list[x509.Certificate]:
     """Certificates of the running server's own CA, put into its directory from beside: what an ACME client would get."""
     folder, moment, trust_domain = running.state / "server", datetime.now(UTC), TrustDomain("mesh.internal")
-    issuer, _ = KeyFolder(folder / "authority").open(trust_domain, now=moment, may_make=False)
     profile = Profile("web", timedelta(days=30))
     domain = Domain(trust_domain, {}, Profiles({"web": profile}), status=places_of(running))
     keys = [PrivateKey.generate().handle.public_key() for _ in range(count)]
     approvals = [
         Approval(Names(dns=("shop.internal",)), None, key, profile, profile.lifetime, "account/test") for key in keys
     ]
-    intent = service.intend(approvals, domain, Issuers.only(issuer), moment)
-    outcome = service.issue(intent, now=moment)
+    with keys_of_server(running.folder) as keys:
+        issuer, _ = KeyFolder(folder / "authority", keys).open(trust_domain, now=moment, may_make=False)
+        intent = service.intend(approvals, domain, Issuers.only(issuer), moment)
+        outcome = service.issue(intent, now=moment)
     store = SqliteStore(folder / "handsel.db", APPLIERS)
     try:
         # Without its lines: the journal is the running server's own.

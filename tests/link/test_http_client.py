@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator
 
 import pytest
 
-from handsel.door.asgi import Request, Response, Stream
+from handsel.door.asgi import Request, Response, Routes, Stream
 from handsel.errors import (
     NotAuthorised,
     ProtocolError,
@@ -19,10 +20,11 @@ from handsel.errors import (
     UsageError,
 )
 from handsel.link.adapters.http_client import LinkClient, fetch_pinned_roots
-from handsel.link.joining import Challenge
+from handsel.link.joining import Challenge, JoinRequest
 from handsel.link.messages import PING, PREFIX, VERSION, VERSION_HEADER, Chain, Frame, RenewRequest, Report
 from handsel.pki.certificate import to_pem
 from handsel.pki.names import TrustDomain
+from tests.e2e.mesh_process import free_port
 from tests.support import TRUST_DOMAIN, TestAuthority, tls_door, write_pair
 
 CHALLENGE = ("GET", f"{PREFIX}/challenge")
@@ -87,10 +89,10 @@ async def test_only_a_server_of_the_trust_domain_is_believed(living_authority, t
 
 async def test_a_workload_cannot_stand_in_for_the_server(living_authority, tmp_path):
     web = living_authority.pair(TRUST_DOMAIN.workload("default", "web"), ip_names=("127.0.0.1",))
-    async with tls_door(tmp_path, living_authority, {REPORT: _fine}) as (port, context):
+    async with tls_door(tmp_path, living_authority, {REPORT: _fine}) as (port, tls):
         async with _client(living_authority, port) as client:
             await client.report(Report(()))
-        context.load_cert_chain(*write_pair(tmp_path, "web", web))
+        tls.show(*write_pair(tmp_path, "web", web))
         async with _client(living_authority, port) as client:
             with pytest.raises(NotAuthorised):
                 await client.report(Report(()))
@@ -102,8 +104,8 @@ async def test_the_certificate_that_is_proven_is_the_one_that_was_shown(living_a
     async def challenge(_request: Request) -> Response:
         return Response(200, Challenge("once").encode())
 
-    async with tls_door(tmp_path, living_authority, {CHALLENGE: challenge}) as (port, context):
-        context.load_cert_chain(*write_pair(tmp_path, "shown", shown))
+    async with tls_door(tmp_path, living_authority, {CHALLENGE: challenge}) as (port, tls):
+        tls.show(*write_pair(tmp_path, "shown", shown))
         for roots in ((living_authority.issuer.root,), None):
             async with _client(living_authority, port, roots=roots) as client:
                 assert await client.challenge() == ("once", hashlib.sha256(shown.leaf.der).digest())
@@ -238,6 +240,89 @@ async def test_a_watch_that_is_refused_says_why(living_authority, tmp_path):
     ):
         with pytest.raises(NotAuthorised, match="joined"):
             [frame async for frame in client.watch(0)]
+
+
+async def test_the_next_server_is_asked_when_one_cannot_be_reached(living_authority, tmp_path):
+    """And then stayed with; nothing that was sent is sent again."""
+    asked: list[str] = []
+
+    def routes(name: str) -> Routes:
+        async def answer(_request: Request) -> Response:
+            asked.append(name)
+            return Response(200, Challenge(name).encode())
+
+        async def watch(_request: Request) -> Stream:
+            asked.append(name)
+
+            async def nothing() -> AsyncIterator[bytes]:
+                for each in ():
+                    yield each
+
+            return Stream(nothing())
+
+        return {CHALLENGE: answer, REPORT: answer, WATCH: watch, ("POST", f"{PREFIX}/join"): answer}
+
+    gone = f"https://127.0.0.1:{free_port()}"
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+    async with contextlib.AsyncExitStack() as doors:
+        second, _ = await doors.enter_async_context(tls_door(two, living_authority, routes("two")))
+        first_door = tls_door(one, living_authority, routes("one"))
+        first, _ = await first_door.__aenter__()
+        async with _client(living_authority, first, url=gone, others=[_url(first), _url(second)]) as client:
+            assert (await client.challenge())[0] == "one"
+            await client.report(Report(()))
+            await first_door.__aexit__(None, None, None)
+            await client.report(Report(()))
+            assert [frame async for frame in client.watch(0)] == []
+            assert (await client.challenge())[0] == "two"
+        assert asked == ["one", "one", "two", "two", "two"]
+        async with _client(living_authority, 0, url=gone, others=[f"{gone}/"]) as client:
+            with pytest.raises(Unreachable, match="does not answer"):
+                await client.report(Report(()))
+        # A join goes to the server whose certificate is in its proofs, or nowhere.
+        async with _client(living_authority, 0, url=gone, others=[_url(second)]) as client:
+            with pytest.raises(Unreachable):
+                await client.join(JoinRequest("t", b"", b"", "h"))
+        assert asked[5:] == []
+
+
+async def test_what_was_sent_is_not_sent_again_and_a_server_that_fails_is_left(living_authority, tmp_path):
+    asked: list[str] = []
+
+    def routes(name: str, answer: Response | Exception) -> Routes:
+        async def report(_request: Request) -> Response:
+            asked.append(name)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return {REPORT: report}
+
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    async with (
+        tls_door(folders[0], living_authority, routes("one", StateError("the database is away"))) as (first, _),
+        tls_door(folders[1], living_authority, routes("two", Response(200))) as (second, _),
+        _client(living_authority, first, others=[_url(second)]) as client,
+    ):
+        with pytest.raises(Unreachable, match="the database is away"):
+            await client.report(Report(()))
+        assert asked == ["one"]
+        await client.report(Report(()))
+        assert asked == ["one", "two"]
+
+
+async def test_each_server_must_prove_itself(living_authority, tmp_path):
+    stranger = TestAuthority.make(living_authority.now)
+    async with (
+        tls_door(tmp_path, stranger, {REPORT: _fine}) as (port, _),
+        _client(living_authority, 0, url=f"https://127.0.0.1:{free_port()}", others=[_url(port)]) as client,
+    ):
+        with pytest.raises(NotAuthorised):
+            await client.report(Report(()))
 
 
 async def test_roots_are_taken_only_when_their_key_is_pinned(living_authority, tmp_path):

@@ -117,9 +117,10 @@ class StoreContract:
         assert [number for number, _, _ in lines] == [1, 2]
         assert first_broken(lines) is None
 
-    async def test_outcomes_that_pile_up_share_one_commit(self, words):
+    async def test_outcomes_that_pile_up_share_one_commit(self, words, monkeypatch):
         statements: list[str] = []
-        sa.event.listen(words._engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+        say = words._say
+        monkeypatch.setattr(words, "_say", lambda text: (statements.append(text), say(text)))
         with held_up(words):
             pile = [words.submit((Word(f"{number}"),)) for number in range(100)]
         for future in pile:

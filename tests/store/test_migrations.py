@@ -92,6 +92,7 @@ async def check_content(store, issued: dict[str, Certificate]) -> None:
     found = await store.read(sa.text("SELECT name FROM certificate_names WHERE name = 'localhost'"))
     assert len(found) == 1
     assert await directory.unfinished("main") == ["77"]
+    assert await directory.issued_count() == len(issued)
     assert (await directory.hosts())[0].agent_id == "a1"
     lines = await store.journal_lines("main")
     assert len(lines) == 3

@@ -53,7 +53,7 @@ def test_what_is_shown_needs_no_password_and_nothing_secret_is_shown(place):
     keys = _make(place, password=Secret(b"a password of a test"))
     shown = ca.show(place)
     assert "encrypted with a password" in shown["custody"]
-    assert shown["pins"] == list(keys.pins())
+    assert shown["pins"] == list(keys.roots.pins())
     assert [(each["name"], each["key"], each["excluded"]) for each in shown["authorities"]] == [
         ("root", "p256", []), ("issuing", "p256", []), ("partners", "p384", ["dns:a.internal"]),
     ]  # fmt: skip
@@ -66,10 +66,10 @@ def test_a_token_holds_the_issuing_keys_and_a_folder_elsewhere_the_roots(place, 
         away = tmp_path / "away"
         assert ca.init(held, KeyType.P256, offline=away) == ["root", "partners", "issuing"]
         assert not list(held.server.authority.glob("*.key"))
-        assert sorted(path.name for path in away.glob("*.key")) == ["root-next.key", "root.key"]
+        assert sorted(path.name for path in away.glob("*.key")) == ["root.2.key", "root.key"]
         keys = held.open()
         assert [name for name in ("root", "issuing", "partners") if keys.keys.exists(name)] == ["issuing", "partners"]
         assert keys.load("partners", TRUST_DOMAIN).key.remote
         shown = ca.show(held)
         assert (shown["rootIsHere"], shown["warnings"]) == (False, [])
-        assert shown["pins"] == list(KeyFolder(away).pins())
+        assert shown["pins"] == list(KeyFolder(away).roots.pins())

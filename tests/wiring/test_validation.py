@@ -40,7 +40,6 @@ class Running:
         self.pushed = 0
         parts = Authority(
             lambda: Issuers.only(self.issuer),
-            lambda: None,
             lambda: self.places,
             lambda: CrlSettings(),  # noqa: PLW0108
         )

@@ -7,7 +7,6 @@ binding. What is not listed here is refused.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -129,8 +128,8 @@ def encode(content: bytes) -> str:
 def decode(text: str, what: str) -> bytes:
     """The bytes of strict base64url without padding. Raises `Problem`."""
     try:
-        decoded = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (UnicodeEncodeError, binascii.Error):
+        decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:  # binascii's, too
         raise malformed(f"{what} is not base64url without padding") from None
     if encode(decoded) != text:
         raise malformed(f"{what} is not canonical base64url without padding")
@@ -139,7 +138,7 @@ def decode(text: str, what: str) -> bytes:
 
 def _object(text: bytes, what: str) -> dict[str, Any]:
     try:
-        content = json.loads(text, object_pairs_hook=_no_duplicates)
+        content = _JSON.decode(text.decode())
     except (ValueError, RecursionError):
         raise malformed(f"{what} is no JSON") from None
     if not isinstance(content, dict):
@@ -152,6 +151,9 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) != len(pairs):
         raise ValueError("a key occurs twice")
     return content
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_no_duplicates)
 
 
 def _read_ec(members: Mapping[str, Any]) -> Jwk:
@@ -186,7 +188,7 @@ def _integer(members: Mapping[str, Any], name: str) -> int:
 
 
 def _verify_ecdsa(curve: type[ec.EllipticCurve], digest: hashes.HashAlgorithm) -> Callable[[AccountKey, Jws], None]:
-    size = (curve().key_size + 7) // 8
+    size, algorithm = (curve().key_size + 7) // 8, ec.ECDSA(digest)
 
     def verify_one(key: AccountKey, jws: Jws) -> None:
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, curve):
@@ -194,7 +196,7 @@ def _verify_ecdsa(curve: type[ec.EllipticCurve], digest: hashes.HashAlgorithm) -
         if len(jws.signature) != 2 * size:
             raise InvalidSignature
         r, s = (int.from_bytes(part, "big") for part in (jws.signature[:size], jws.signature[size:]))
-        key.verify(encode_dss_signature(r, s), jws.signed, ec.ECDSA(digest))
+        key.verify(encode_dss_signature(r, s), jws.signed, algorithm)
 
     return verify_one
 

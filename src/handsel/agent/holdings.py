@@ -36,7 +36,8 @@ def take(holdings: Holdings, frame: Frame) -> Holdings:
     if frame.kind == Assignment.KIND:
         taken = _assign(holdings, Assignment.decode(frame.body))
     elif frame.kind == Bundle.KIND:
-        taken = replace(holdings, roots=Bundle.decode(frame.body).roots)
+        bundle = Bundle.decode(frame.body)
+        taken = replace(holdings, roots=bundle.roots, signing=bundle.signing)
     elif frame.kind == Resources.KIND and frame.key in holdings.workloads:
         resources = Resources.decode(frame.body) if frame.body else None
         taken = holdings.with_workload(replace(holdings.workloads[frame.key], resources=resources))
@@ -113,7 +114,7 @@ def report(
 ) -> WorkloadReport | None:
     """What the server is told of a workload; None until its ports are chosen.
 
-    `roots` are what its proxy was given: it uses them once it is in sync.
+    `roots` are what its proxy was given last: it uses them once it is in sync.
     """
     if workload.ports is None:
         return None
@@ -130,7 +131,8 @@ def report(
         certificate_not_after=pair.leaf.not_after if pair else None,
         in_sync=in_sync,
         rejections=rejections,
-        bundle=fingerprint_of(roots) if in_sync else "",
+        bundle=fingerprint_of(roots) if in_sync and roots else "",
+        certificate_issuer=(pair.leaf.authority_key_id or b"").hex() if in_sync and pair else "",
     )
 
 

@@ -21,7 +21,7 @@ Prove = Callable[[Transcript], Evidence]
 
 @dataclass(frozen=True)
 class Way:
-    """How a host joins: where, what it shows, and how it knows the server.
+    """How a host joins: where, what it shows, and how it knows the server. `others`: more servers, see `Enrolment`.
 
     With a ticket the server proves itself by it. Without one it is known by its roots, which were pinned or brought.
     """
@@ -32,11 +32,12 @@ class Way:
     prove: Prove = field(default=lambda _: Evidence(), repr=False)
     ticket: TicketText | None = None
     roots: tuple[Certificate, ...] = ()
+    others: tuple[str, ...] = ()
 
     @classmethod
-    def by_ticket(cls, ticket: TicketText, url: str | None = None) -> Way:
+    def by_ticket(cls, ticket: TicketText, url: str | None = None, others: tuple[str, ...] = ()) -> Way:
         """`url`: the server's address, when it is not the one of the ticket."""
-        return cls(url or ticket.url, TrustDomain(ticket.trust_domain), ticket=ticket)
+        return cls(url or ticket.url, TrustDomain(ticket.trust_domain), ticket=ticket, others=others)
 
 
 @dataclass(frozen=True)

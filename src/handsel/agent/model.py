@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from handsel.link.messages import AssignedWorkload, Resources
+from handsel.link.messages import AssignedWorkload, Resources, Signing
 from handsel.pki.certificate import Certificate
 from handsel.pki.keys import PrivateKey
 from handsel.pki.names import TrustDomain
@@ -52,11 +52,15 @@ class Workload:
 
 @dataclass(frozen=True)
 class Holdings:
-    """Everything last received, and the sequence of the watch up to which it was."""
+    """Everything last received, and the sequence of the watch up to which it was.
+
+    `signing`: the CA that signs identities now, as far as the server said.
+    """
 
     roots: tuple[Certificate, ...]
     workloads: Mapping[str, Workload] = field(default_factory=dict)
     sequence: int = 0
+    signing: Signing | None = None
 
     def with_workload(self, workload: Workload) -> Holdings:
         return replace(self, workloads={**self.workloads, workload.service: workload})
@@ -64,8 +68,9 @@ class Holdings:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """That this host has joined: where, and as whom."""
+    """That this host has joined: where, and as whom. `others`: more servers, asked when the one at `url` is away."""
 
     url: str
     trust_domain: TrustDomain
     agent_id: str
+    others: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from datetime import datetime
 from handsel.agent import renewal
 from handsel.agent.model import Holdings, KeyPair, Workload
 from handsel.errors import ProtocolError
-from handsel.link.messages import SignBatchRequest
+from handsel.link.messages import SignBatchRequest, Signing
 from handsel.pki import csr
 from handsel.pki.certificate import Certificate
 from handsel.pki.keys import PrivateKey
@@ -34,17 +34,18 @@ class Asked:
 
 def due(holdings: Holdings, now: datetime) -> list[str]:
     """The services whose certificate is missing or due, at most one batch of them."""
-    return [name for name, workload in holdings.workloads.items() if _is_due(workload, now)][:_LARGEST_BATCH]
+    found = [name for name, workload in holdings.workloads.items() if _is_due(workload, holdings.signing, now)]
+    return found[:_LARGEST_BATCH]
 
 
 def next_due(holdings: Holdings, own: KeyPair) -> datetime:
     """The next moment at which something is due."""
     moments = [
-        renewal.due(workload.key_pair.leaf, workload.assigned.renew_before_end)
+        renewal.due(workload.key_pair.leaf, workload.assigned.renew_before_end, holdings.signing)
         for workload in holdings.workloads.values()
         if workload.key_pair is not None
     ]
-    return min([renewal.due(own.leaf, None), *moments])
+    return min([renewal.due(own.leaf, None, holdings.signing), *moments])
 
 
 def ask(services: Sequence[str]) -> Asked:
@@ -74,6 +75,11 @@ def check_pair(key: PrivateKey, chain: tuple[Certificate, ...]) -> KeyPair:
     return KeyPair(key, chain)
 
 
-def _is_due(workload: Workload, now: datetime) -> bool:
+def leads_to(pair: KeyPair, roots: Sequence[Certificate]) -> bool:
+    """Whether one of these roots signed the last certificate of a chain."""
+    return pair.chain[-1].authority_key_id in {root.key_id for root in roots}
+
+
+def _is_due(workload: Workload, signing: Signing | None, now: datetime) -> bool:
     pair = workload.key_pair
-    return pair is None or now >= renewal.due(pair.leaf, workload.assigned.renew_before_end)
+    return pair is None or now >= renewal.due(pair.leaf, workload.assigned.renew_before_end, signing)

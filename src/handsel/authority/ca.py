@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
@@ -10,7 +11,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 from handsel.authority.hierarchy import CaPlan
 from handsel.authority.model import Approval, CheckedDraft, Draft, Issuer, Leaf
 from handsel.authority.status_places import StatusPlaces
-from handsel.model.authority import Profile
 from handsel.pki.certificate import Certificate
 from handsel.pki.keys import PrivateKey, PublicKey
 from handsel.pki.names import TrustDomain
@@ -43,9 +43,9 @@ def prepare(
         .not_valid_after(not_after)
         # Critical when the subject is empty (RFC 5280, 4.2.1.6): then these are the only names.
         .add_extension(x509.SubjectAlternativeName(approval.names.general()), critical=not subject.rdns)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(_extended_usages(profile)), critical=False)
+        .add_extension(_NO_CA, critical=True)
+        .add_extension(_KEY_USAGE_OF_LEAVES, critical=True)
+        .add_extension(_extended_usage(profile.extended_usages), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(approval.public_key), critical=False)
         .add_extension(_authority_key_identifier(issuer.certificate), critical=False)
     )
@@ -61,14 +61,15 @@ def prepare(
 def sign(checked: CheckedDraft) -> Leaf:
     """Sign a checked draft with its issuer's key."""
     issuer = checked.draft.issuer
-    return Leaf(Certificate.of(checked.draft.builder.sign(issuer.key.handle, issuer.key.digest)), issuer)
+    return Leaf(Certificate.just_made(checked.draft.builder.sign(issuer.key.handle, issuer.key.digest)), issuer)
 
 
 def make_root(trust_domain: TrustDomain, key: PrivateKey, *, serial: int, now: datetime) -> Certificate:
     """A self-signed root for a trust domain."""
     name = _ca_name(f"{trust_domain} root")
     public_key = key.handle.public_key()
-    builder = _ca_builder(trust_domain, name, name, public_key, serial, now, now + ROOT_LIFETIME, path_length=1)
+    # Below it an issuing CA, and one more: a link to its successor, which Go counts though RFC 5280 does not.
+    builder = _ca_builder(trust_domain, name, name, public_key, serial, now, now + ROOT_LIFETIME, path_length=2)
     return Certificate.of(builder.sign(key.handle, key.digest))
 
 
@@ -168,8 +169,9 @@ _EXTENDED_USAGES = {
 }
 
 
-def _extended_usages(profile: Profile) -> list[ObjectIdentifier]:
-    return [_EXTENDED_USAGES.get(name) or ObjectIdentifier(name) for name in profile.extended_usages]
+@lru_cache(maxsize=64)
+def _extended_usage(names: tuple[str, ...]) -> x509.ExtendedKeyUsage:
+    return x509.ExtendedKeyUsage([_EXTENDED_USAGES.get(name) or ObjectIdentifier(name) for name in names])
 
 
 def _subject(common_name: str | None) -> x509.Name:
@@ -203,6 +205,10 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
+_NO_CA, _KEY_USAGE_OF_LEAVES = x509.BasicConstraints(ca=False, path_length=None), _key_usage(signs_certificates=False)
+
+
+@lru_cache(maxsize=64)
 def _authority_key_identifier(issuer: Certificate) -> x509.AuthorityKeyIdentifier:
     identifier = issuer.parsed.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)

@@ -11,7 +11,7 @@ from handsel.authority.structure import Parts
 from handsel.errors import KeyRefused, Refused
 from handsel.model.authority import OWN_PROFILES
 from handsel.pki.constraints import forbidden
-from handsel.pki.keys import kind_of, public_der
+from handsel.pki.keys import kind_of
 from handsel.pki.names import SpiffeId
 from handsel.pki.weak_keys import weakness
 
@@ -87,6 +87,5 @@ def _check_key(draft: Draft) -> None:
     found = weakness(key)
     if found is not None:
         raise KeyRefused(f"the key {found}")
-    der = public_der(key)
-    if any(der == each.public_key_der for each in (*draft.issuer.chain, draft.issuer.root)):
+    if any(draft.public_key_der == each.public_key_der for each in (*draft.issuer.chain, draft.issuer.root)):
         raise KeyRefused("the key is a CA's own")

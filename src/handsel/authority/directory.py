@@ -8,7 +8,6 @@ from datetime import datetime
 from handsel.authority.model import CheckedDraft, Host, Spent, Standing, Ticket, TicketBounds
 from handsel.authority.revocation import Reason
 from handsel.pki.certificate import Certificate
-from handsel.pki.keys import pin, public_der
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,18 @@ class TicketUsed:
 
     ticket_id: str
     agent_id: str
+
+
+@dataclass(frozen=True)
+class ReplayNoted:
+    """A used ticket came again; `told`: the journal is told so in the same commit.
+
+    Conflicts when the journal was told since `told_before`.
+    """
+
+    ticket_id: str
+    told_before: datetime | None
+    told: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,7 @@ def intended(checked: CheckedDraft) -> Intended:
     draft = checked.draft
     return Intended(
         draft.serial, draft.title, tuple(name for _, name in draft.names), draft.profile.issuer, draft.profile.name,
-        pin(public_der(draft.public_key)), draft.not_before, draft.not_after, draft.requested_by,
+        draft.key_pin, draft.not_before, draft.not_after, draft.requested_by,
     )  # fmt: skip
 
 

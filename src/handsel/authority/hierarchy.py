@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from cryptography import x509
 
+from handsel.authority.model import ways
 from handsel.model.authority import EVERY_NAME, MESH_ISSUER, IssuingCa, NameSet
 from handsel.pki.certificate import Certificate
 from handsel.pki.constraints import NameConstraints, Subtrees, constraints_of
@@ -99,6 +100,10 @@ class State(StrEnum):
     TAINTED = "tainted"
 
 
+TRUSTED = (State.PUBLISHED, State.ACTIVE, State.RETIRING, State.TAINTED)
+"""The states in which a root is believed. A tainted one still is: until its successor is used by everybody."""
+
+
 @dataclass(frozen=True)
 class Known:
     """A CA's certificate that this authority knows of, whether it still signs or not.
@@ -134,9 +139,28 @@ class CaKnown:
     known: Known
 
 
-def chains_known(known: Iterable[Known]) -> dict[bytes, tuple[tuple[Certificate, ...], ...]]:
-    """The chain, without its root, that leaves of each issuing CA are shown with, by the CA's key id."""
-    return {each.certificate.key_id or b"": ((each.certificate,),) for each in known if not each.is_root}
+def climb(root: Certificate, links: Iterable[Certificate]) -> tuple[Certificate, ...]:
+    """The links that lead from a root to those before it, nearest first."""
+    by_key = {link.key_id: link for link in links}
+    found: list[Certificate] = []
+    while (link := by_key.pop(root.key_id if not found else found[-1].authority_key_id, None)) is not None:
+        found.append(link)
+    return tuple(found)
+
+
+def chains_known(
+    known: Iterable[Known], links: Sequence[Certificate], trusted: tuple[Certificate, ...]
+) -> dict[bytes, tuple[tuple[Certificate, ...], ...]]:
+    """The chains, without a root, that leaves of each issuing CA can be shown with, by the CA's key id."""
+    cas = list(known)
+    roots = {each.certificate.key_id: each.certificate for each in cas if each.is_root}
+    found: dict[bytes, tuple[tuple[Certificate, ...], ...]] = {}
+    for each in cas:
+        if not each.is_root and each.certificate.key_id:
+            root = roots.get(each.certificate.authority_key_id)
+            above = climb(root, links) if root else ()
+            found[each.certificate.key_id] = ways((each.certificate,), above, trusted)
+    return found
 
 
 class Nearness(StrEnum):

@@ -12,7 +12,6 @@ from datetime import datetime
 
 from handsel.authority.model import Draft
 from handsel.errors import KeyRefused
-from handsel.pki.keys import pin, public_der
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,3 @@ def check_all(drafts: Sequence[Draft], pins: Sequence[str], uses: Sequence[KeyUs
         raise KeyRefused("two certificates were asked for with one key: make a key for each")
     for draft, key_pin in zip(drafts, pins, strict=True):
         check(draft, [use for use in uses if use.pin == key_pin])
-
-
-def pin_of(draft: Draft) -> str:
-    """The pin of a draft's key, see `handsel.pki.keys.pin`."""
-    return pin(public_der(draft.public_key))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 
 from cryptography import x509
 
@@ -14,7 +15,7 @@ from handsel.authority.status_places import StatusPlaces
 from handsel.model.authority import MESH_ISSUER, Profile
 from handsel.model.policy import Policy
 from handsel.pki.certificate import Certificate
-from handsel.pki.keys import PrivateKey, PublicKey
+from handsel.pki.keys import PrivateKey, PublicKey, pin, public_der
 from handsel.pki.names import Names, SpiffeId, TrustDomain
 
 
@@ -22,9 +23,9 @@ from handsel.pki.names import Names, SpiffeId, TrustDomain
 class Issuer:
     """A CA that signs leaves: its key, its certificate and the root that it hangs from.
 
-    `between` are the certificates between it and the root, nearest first; usually none. `alternates` are other ways
-    from it to a root, each nearest first, for clients that trust another one (RFC 8555, section 7.4.2). `stored` is the
-    name of its key, when that is not the first one of this CA.
+    `between` are the certificates between it and the root, nearest first; usually none. `links` lead on from the root
+    to those before it, for clients that trust only an older one (RFC 4210, section 4.4). `stored` is the name of its
+    key, when that is not the first one of this CA.
     """
 
     key: PrivateKey
@@ -32,7 +33,7 @@ class Issuer:
     root: Certificate
     name: str = MESH_ISSUER
     between: tuple[Certificate, ...] = ()
-    alternates: tuple[tuple[Certificate, ...], ...] = ()
+    links: tuple[Certificate, ...] = ()
     stored: str = ""
 
     @property
@@ -44,6 +45,11 @@ class Issuer:
     def chain(self) -> tuple[Certificate, ...]:
         """What a leaf is shown with: this CA and what is above it, without the root."""
         return (self.certificate, *self.between)
+
+    @property
+    def linked_chain(self) -> tuple[Certificate, ...]:
+        """The same for clients that may trust an older root only."""
+        return (*self.chain, *self.links)
 
     @property
     def not_after(self) -> datetime:
@@ -58,16 +64,20 @@ def name_of(place: str) -> str:
 
 @dataclass(frozen=True)
 class Issuers:
-    """The CAs that sign now, by name, and every root that is to be trusted.
+    """The CAs that sign now, by name, and every root that is to be trusted, the one that signs first.
 
+    `root_issuers`: the roots whose keys are here; they sign their own revocation lists, and in a rotation a CA.
     `known`: the chains of every CA that ever signed here, by its key id, for leaves that are older than a rotation.
-    `retiring`: CAs that were replaced and still have leaves; they sign only how those stand.
+    `retiring`: CAs that were replaced and still have leaves; they sign only how those stand. `mesh_since`: since when
+    the mesh's CA signs.
     """
 
     by_name: Mapping[str, Issuer]
     roots: tuple[Certificate, ...]
     known: Mapping[bytes, tuple[tuple[Certificate, ...], ...]] = field(default_factory=dict)
     retiring: tuple[Issuer, ...] = ()
+    root_issuers: tuple[Issuer, ...] = ()
+    mesh_since: datetime | None = None
 
     @classmethod
     def only(cls, issuer: Issuer) -> Issuers:
@@ -78,16 +88,30 @@ class Issuers:
         return self.by_name[name]
 
     def chains(self, leaf: Certificate) -> tuple[tuple[Certificate, ...], ...]:
-        """The chains that a leaf can be shown with, without itself and the root; the usual one first."""
+        """The chains that a leaf can be shown with, without itself and the root; the usual one first.
+
+        While an older root is still trusted here, that is the one which leads to it too.
+        """
         for issuer in self.by_name.values():
             if issuer.certificate.key_id == leaf.authority_key_id:
-                return (issuer.chain, *issuer.alternates)
+                return ways(issuer.chain, issuer.links, self.roots)
         return self.known.get(leaf.authority_key_id or b"", ())
 
     @property
     def mesh(self) -> Issuer:
         """The CA of the mesh's own certificates."""
         return self.by_name[MESH_ISSUER]
+
+
+def ways(
+    chain: tuple[Certificate, ...], links: tuple[Certificate, ...], trusted: tuple[Certificate, ...]
+) -> tuple[tuple[Certificate, ...], ...]:
+    """A chain, and the same with the links to older roots; first the one for most clients."""
+    if not links:
+        return (chain,)
+    linked = (*chain, *links)
+    older = {link.authority_key_id for link in links} & {root.key_id for root in trusted}
+    return (linked, chain) if older else (chain, linked)
 
 
 @dataclass(frozen=True)
@@ -147,6 +171,16 @@ class Draft:
     def title(self) -> str:
         """The name by which people know it: the SPIFFE ID, or the first name."""
         return str(self.identity) if self.identity else next((name for _, name in self.names), "")
+
+    @cached_property
+    def public_key_der(self) -> bytes:
+        """The SubjectPublicKeyInfo, DER."""
+        return public_der(self.public_key)
+
+    @cached_property
+    def key_pin(self) -> str:
+        """The pin of its key, see `handsel.pki.keys.pin`."""
+        return pin(self.public_key_der)
 
 
 @dataclass(frozen=True)

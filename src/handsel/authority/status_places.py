@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
@@ -78,16 +79,23 @@ class StatusPlaces:
 
     def pointers(self, issuer: str, serial: int) -> Iterable[x509.ExtensionType]:
         """What a leaf says about its status (RFC 5280, 4.2.2.1, 4.2.1.13, 4.2.1.15). None of it is critical."""
-        scope = self.scope_of(serial)
-        access = x509.AccessDescription
-        yield x509.AuthorityInformationAccess([
-            access(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(self.ocsp)),
+        return _pointers(self, issuer, self.scope_of(serial))
+
+
+@lru_cache(maxsize=256)
+def _pointers(places: StatusPlaces, issuer: str, scope: Scope) -> tuple[x509.ExtensionType, ...]:
+    """The same for all leaves of a CA that have one scope."""
+    access = x509.AccessDescription
+    return (
+        x509.AuthorityInformationAccess([
+            access(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(places.ocsp)),
             access(
-                AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(self.certificate(issuer))
+                AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(places.certificate(issuer))
             ),
-        ])  # fmt: skip
-        yield x509.CRLDistributionPoints([point(self.crl(issuer, scope))])
-        yield x509.FreshestCRL([point(self.crl(issuer, scope, delta=True))])
+        ]),
+        x509.CRLDistributionPoints([point(places.crl(issuer, scope))]),
+        x509.FreshestCRL([point(places.crl(issuer, scope, delta=True))]),
+    )  # fmt: skip
 
 
 def list_name(scope: Scope, *, delta: bool) -> str:

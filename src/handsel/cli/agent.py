@@ -31,10 +31,13 @@ def command() -> None:
     "--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The state folder."
 )
 @click.option("--ticket", default=None, help="Join with this ticket first, if this host has not joined yet.")
-@click.option("--server", "url", default=None, help="The server's address, when it is not the one of the ticket.")
+@click.option(
+    "--server", "servers", multiple=True, metavar="URL",
+    help="The server's address, when it is not the one of the ticket; given again, one to ask when that is away.",
+)  # fmt: skip
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where other hosts reach this one.")
 @common.envoy_option
-def run(state: Path, ticket: str | None, url: str | None, address: str, envoy: Path | None) -> None:
+def run(state: Path, ticket: str | None, servers: tuple[str, ...], address: str, envoy: Path | None) -> None:
     """Run the agent of this host.
 
     \b
@@ -49,8 +52,9 @@ def run(state: Path, ticket: str | None, url: str | None, address: str, envoy: P
 
     async def serve(stopping: asyncio.Event) -> int:
         async with open_agent(
-            folder, settings.runtime_folder(folder), ticket=ticket, url=url, address=address, envoy=envoy
-        ) as agent:
+            folder, settings.runtime_folder(folder), ticket=ticket, url=next(iter(servers), None),
+            others=servers[1:], address=address, envoy=envoy,
+        ) as agent:  # fmt: skip
             click.echo(f"agent {agent.enrolment.agent_id}, server {agent.enrolment.url}", err=True)
             await stopping.wait()
         return 0

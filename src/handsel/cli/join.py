@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ _KUBERNETES_TOKEN = Path("/var/run/secrets/tokens/handsel")
 
 @click.command()
 @click.argument("url", required=False)
+@click.option("--server", "others", multiple=True, metavar="URL", help="Another server, asked when the first is away.")
 @click.option("--ticket", envvar="HANDSEL_TICKET", help="The ticket that `handsel agent ticket` printed.")
 @click.option(
     "--attestor", type=click.Choice(_ATTESTORS), default="ticket", show_default=True,
@@ -39,9 +41,9 @@ _KUBERNETES_TOKEN = Path("/var/run/secrets/tokens/handsel")
     help="The state folder of this host.",
 )  # fmt: skip
 def command(
-    url: str | None, ticket: str | None, attestor: str, certificate: Path | None, key: Path | None,
-    token_file: Path | None, tpm_key: str | None, tpm_registers: str, roots: Path | None, pin: tuple[str, ...],
-    trust_domain: str | None, state: Path,
+    url: str | None, others: tuple[str, ...], ticket: str | None, attestor: str, certificate: Path | None,
+    key: Path | None, token_file: Path | None, tpm_key: str | None, tpm_registers: str, roots: Path | None,
+    pin: tuple[str, ...], trust_domain: str | None, state: Path,
 ) -> None:  # fmt: skip
     """Enrol this host. It keeps a key that never leaves it.
 
@@ -51,7 +53,7 @@ def command(
     \b
     Examples:
       handsel join --ticket hs2.… --state /var/lib/handsel
-      handsel join https://10.0.0.5:8443 --ticket hs2.… --state /var/lib/handsel
+      handsel join https://10.0.0.5:8443 --server https://10.0.0.6:8443 --ticket hs2.… --state /var/lib/handsel
       handsel join https://10.0.0.5:8443 --roots root.pem --state /var/lib/handsel \\
         --attestor x509pop --certificate host.pem --key host.key
       handsel join https://10.0.0.5:8443 --roots root.pem --state /var/lib/handsel \\
@@ -71,6 +73,7 @@ def command(
             raise UsageError("a ticket and another attestor do not go together")
         prove = _evidence(attestor, certificate, key, token_file, tpm_key, tpm_registers)
         way = _by_evidence(attestor, prove, url, roots, pin, trust_domain)
+    way = replace(way, others=others)
     enrolment, new = asyncio.run(join_host(folder, settings.runtime_folder(folder), way))
     verb = "joined" if new else "has joined before"
     click.echo(f"this host {verb}: {enrolment.trust_domain}, agent {enrolment.agent_id}", err=True)

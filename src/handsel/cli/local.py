@@ -24,14 +24,28 @@ def call_server(state: Path, method: str, path: str, body: object = None) -> Any
 
         remote = AdminFolder(state).connection(_TIMEOUT_SECONDS)
         return _call(remote, f"server at {remote.host}:{remote.port}", method, f"/admin{path}", body)
-    socket_path = settings.runtime_folder(state) / "admin.sock"
+    socket_path = _socket_of(state, "admin.sock", "server")
     return _call(_UnixConnection(socket_path), f"server at {socket_path}", method, path, body)
 
 
 def call_agent(state: Path, method: str, path: str, body: object = None) -> Any:
     """Ask the agent that runs on this state folder. Raises `Unreachable`."""
-    socket_path = settings.runtime_folder(state) / "control.sock"
+    socket_path = _socket_of(state, "control.sock", "agent")
     return _call(_UnixConnection(socket_path), f"agent at {socket_path}", method, path, body)
+
+
+def _socket_of(state: Path, name: str, whom: str) -> Path:
+    path = settings.runtime_folder(state) / name
+    try:
+        path.stat()
+    except PermissionError as error:
+        raise Unreachable(
+            f"the {whom} of {state} belongs to another user", next_step=f"run this as the {whom}'s user, or as root"
+        ) from error
+    except OSError as error:
+        next_step = "is it running, as this user, and is --state the same?"
+        raise Unreachable(f"no {whom} runs on the state folder {state} ({path})", next_step=next_step) from error
+    return path
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -58,5 +72,6 @@ def _call(connection: http.client.HTTPConnection, whom: str, method: str, target
         code, _, message = content.decode(errors="replace").partition(" ")
         exit_code = ExitCode.UNREACHABLE if response.status == 401 else ExitCode.FAILED
         error_type = type("Answered", (HandselError,), {"code": code, "exit_code": exit_code})
-        raise error_type(message)
+        what, _, next_step = message.partition("\n")
+        raise error_type(what, next_step=next_step)
     return json.loads(content)

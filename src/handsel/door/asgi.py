@@ -101,7 +101,9 @@ class Door:
         try:
             return await handler(_request(scope, body))
         except HandselError as error:
-            return Response(_status(error), f"{error.code} {error}".encode())
+            # Code and what went wrong on one line, what to do on the next.
+            said = f"{error.code} {error}\n{error.next_step}".rstrip()
+            return Response(_status(error), said.encode())
         except Exception as error:  # noqa: BLE001  # the last line of defence: the client gets no traceback, the log gets all
             self._on_bug(error)
             return Response(500, b"HS-X001 the server made a mistake; its log has the details")

@@ -94,6 +94,7 @@ class WorkloadReport:
 
     `callee_ports` has one loopback port a callee. `certificate_not_after` is None until there is a certificate.
     `bundle`: the fingerprint of the roots that its proxy has loaded and verifies with, see `fingerprint_of`.
+    `certificate_issuer`: the key id of the CA that signed what its proxy shows now, hex; empty: not known.
     """
 
     service: str
@@ -108,6 +109,7 @@ class WorkloadReport:
     in_sync: bool = False
     rejections: tuple[Rejection, ...] = ()
     bundle: str = ""
+    certificate_issuer: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,22 +188,34 @@ class Assignment:
 
 
 @dataclass(frozen=True)
+class Signing:
+    """The CA that signs identities, by its key id, and since when: what another one signed is renewed soon."""
+
+    key_id: bytes
+    since: datetime
+
+
+@dataclass(frozen=True)
 class Bundle:
     """The body of a frame of kind `bundle`: the roots of the trust domain, and which identities are revoked.
 
-    `crls`: DER, one for each CA that signs identities.
+    `crls`: DER, one for each CA that signs identities. `signing`: which of them does so now; None: not said.
     """
 
     KIND = "bundle"
     roots: tuple[Certificate, ...]
     crls: tuple[bytes, ...] = ()
+    signing: Signing | None = None
 
     def encode(self) -> bytes:
-        return wire.Bundle(roots=ders(self.roots), crls=self.crls).SerializeToString()
+        message = wire.Bundle(roots=ders(self.roots), crls=self.crls)
+        if self.signing is not None:
+            message.signing, message.signing_since = self.signing.key_id, int(self.signing.since.timestamp())
+        return message.SerializeToString()
 
     @classmethod
     def decode(cls, body: bytes) -> Bundle:
-        return decode(wire.Bundle, body, lambda m: cls(certificates(m.roots), tuple(m.crls)))
+        return decode(wire.Bundle, body, lambda m: cls(certificates(m.roots), tuple(m.crls), _decode_signing(m)))
 
 
 @dataclass(frozen=True)
@@ -264,6 +278,7 @@ def _encode_workload(report: WorkloadReport) -> wire.WorkloadReport:
         in_sync=report.in_sync,
         rejections=[wire.Rejection(type_url=r.type_url, names=r.names, reason=r.reason) for r in report.rejections],
         bundle=report.bundle,
+        certificate_issuer=report.certificate_issuer,
     )
 
 
@@ -282,7 +297,12 @@ def _decode_workload(message: wire.WorkloadReport) -> WorkloadReport:
         in_sync=message.in_sync,
         rejections=tuple(Rejection(r.type_url, tuple(r.names), r.reason) for r in message.rejections),
         bundle=message.bundle,
+        certificate_issuer=message.certificate_issuer,
     )
+
+
+def _decode_signing(message: wire.Bundle) -> Signing | None:
+    return Signing(message.signing, datetime.fromtimestamp(message.signing_since, UTC)) if message.signing else None
 
 
 def _decode_assigned(message: wire.Assignment.Workload) -> AssignedWorkload:

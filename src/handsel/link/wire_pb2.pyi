@@ -112,7 +112,7 @@ class Report(_message.Message):
     def __init__(self, workloads: _Optional[_Iterable[_Union[WorkloadReport, _Mapping]]] = ...) -> None: ...
 
 class WorkloadReport(_message.Message):
-    __slots__ = ("service", "address", "application_port", "mesh_port", "proxy_port", "callee_ports", "access_log", "certificate_serial", "certificate_not_after", "in_sync", "rejections", "bundle")
+    __slots__ = ("service", "address", "application_port", "mesh_port", "proxy_port", "callee_ports", "access_log", "certificate_serial", "certificate_not_after", "in_sync", "rejections", "bundle", "certificate_issuer")
     class CalleePortsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +132,7 @@ class WorkloadReport(_message.Message):
     IN_SYNC_FIELD_NUMBER: _ClassVar[int]
     REJECTIONS_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_ISSUER_FIELD_NUMBER: _ClassVar[int]
     service: str
     address: str
     application_port: int
@@ -144,7 +145,8 @@ class WorkloadReport(_message.Message):
     in_sync: bool
     rejections: _containers.RepeatedCompositeFieldContainer[Rejection]
     bundle: str
-    def __init__(self, service: _Optional[str] = ..., address: _Optional[str] = ..., application_port: _Optional[int] = ..., mesh_port: _Optional[int] = ..., proxy_port: _Optional[int] = ..., callee_ports: _Optional[_Mapping[str, int]] = ..., access_log: _Optional[str] = ..., certificate_serial: _Optional[str] = ..., certificate_not_after: _Optional[int] = ..., in_sync: _Optional[bool] = ..., rejections: _Optional[_Iterable[_Union[Rejection, _Mapping]]] = ..., bundle: _Optional[str] = ...) -> None: ...
+    certificate_issuer: str
+    def __init__(self, service: _Optional[str] = ..., address: _Optional[str] = ..., application_port: _Optional[int] = ..., mesh_port: _Optional[int] = ..., proxy_port: _Optional[int] = ..., callee_ports: _Optional[_Mapping[str, int]] = ..., access_log: _Optional[str] = ..., certificate_serial: _Optional[str] = ..., certificate_not_after: _Optional[int] = ..., in_sync: _Optional[bool] = ..., rejections: _Optional[_Iterable[_Union[Rejection, _Mapping]]] = ..., bundle: _Optional[str] = ..., certificate_issuer: _Optional[str] = ...) -> None: ...
 
 class Rejection(_message.Message):
     __slots__ = ("type_url", "names", "reason")
@@ -188,12 +190,16 @@ class Assignment(_message.Message):
     def __init__(self, workloads: _Optional[_Iterable[_Union[Assignment.Workload, _Mapping]]] = ...) -> None: ...
 
 class Bundle(_message.Message):
-    __slots__ = ("roots", "crls")
+    __slots__ = ("roots", "crls", "signing", "signing_since")
     ROOTS_FIELD_NUMBER: _ClassVar[int]
     CRLS_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_SINCE_FIELD_NUMBER: _ClassVar[int]
     roots: _containers.RepeatedScalarFieldContainer[bytes]
     crls: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, roots: _Optional[_Iterable[bytes]] = ..., crls: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    signing: bytes
+    signing_since: int
+    def __init__(self, roots: _Optional[_Iterable[bytes]] = ..., crls: _Optional[_Iterable[bytes]] = ..., signing: _Optional[bytes] = ..., signing_since: _Optional[int] = ...) -> None: ...
 
 class Resources(_message.Message):
     __slots__ = ("resources", "secrets")

@@ -99,7 +99,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class Limits:
-    """How many, in an hour; as many at once. 0: no limit.
+    """How many, in an hour; as many at once. 0: no limit. All servers of a database count together.
 
     `accounts_per_address`: new accounts from one client address. `orders_per_account`, `orders_per_name`: new orders
     of one account, and for names that end in the same two labels. What is renewed in its window does not count.
@@ -212,3 +212,6 @@ class Authority:
     keys: Keys = Keys()
     issuing: Mapping[str, IssuingCa] = field(default_factory=dict)
     """The issuing CAs that were written; the mesh's own is there without being written."""
+    root_notice: timedelta = timedelta(days=1)
+    """How long a new root is shown before it signs, and an old one believed at least after, for clients that read the
+    roots from a file."""

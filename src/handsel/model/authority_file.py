@@ -247,7 +247,12 @@ class AuthorityFile(Strict):
         description="How long after its certificate has ended a host may prove by its recovery key who it is.",
         json_schema_extra={"default": "7d"},
     )
-
+    root_notice: Duration = Field(
+        timedelta(days=1),
+        description="How long a new root is shown before it signs, and an old one believed at least after that, for "
+        "clients that read the roots from a file.",
+        json_schema_extra={"default": "1d"},
+    )
     status_url: Annotated[str, AfterValidator(_is_status_url)] | None = Field(
         None, description="Where readers find OCSP and CRLs. Where the server listens for them, when left out."
     )
@@ -300,6 +305,7 @@ def read_authority(
         policy=read_policy(content.policy, where),
         registration=read_registration(content.registration, absolute),
         recovery_grace=content.recovery_grace,
+        root_notice=content.root_notice,
         status_url=content.status_url or "",
         crl=CrlSettings(content.crl.lifetime, content.crl.delta_lifetime, content.crl.shards),
         keys=Keys(content.keys.token or "", absolute(content.keys.password_file) if content.keys.password_file else ""),

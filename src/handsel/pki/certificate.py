@@ -44,8 +44,17 @@ class Certificate:
 
     @classmethod
     def of(cls, parsed: x509.Certificate) -> Certificate:
-        """The certificate behind a value of `cryptography`."""
-        return cls(parsed.public_bytes(serialization.Encoding.DER))
+        """The certificate behind a value of `cryptography`. Raises `ValueError` when that is malformed."""
+        found = cls.just_made(parsed)
+        found.__post_init__()
+        return found
+
+    @classmethod
+    def just_made(cls, parsed: x509.Certificate) -> Certificate:
+        """The same for one that was signed here a moment ago: whoever signs has looked before."""
+        made = cls.__new__(cls)
+        vars(made).update(der=parsed.public_bytes(serialization.Encoding.DER), parsed=parsed)
+        return made
 
     @classmethod
     def of_peer(cls, der: bytes) -> Certificate:
@@ -80,21 +89,22 @@ class Certificate:
 
     @property
     def uri_names(self) -> list[str]:
-        names = self._alternative_names
+        names = self.alternative_names
         return names.get_values_for_type(x509.UniformResourceIdentifier) if names else []
 
     @property
     def dns_names(self) -> list[str]:
-        names = self._alternative_names
+        names = self.alternative_names
         return names.get_values_for_type(x509.DNSName) if names else []
 
     @property
     def ip_names(self) -> list[str]:
-        names = self._alternative_names
+        names = self.alternative_names
         return [str(address) for address in names.get_values_for_type(x509.IPAddress)] if names else []
 
     @cached_property
-    def _alternative_names(self) -> x509.SubjectAlternativeName | None:
+    def alternative_names(self) -> x509.SubjectAlternativeName | None:
+        """The names in the certificate, or None when it has none (RFC 5280, section 4.2.1.6)."""
         try:
             return self.parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except x509.ExtensionNotFound:

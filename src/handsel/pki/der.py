@@ -75,11 +75,15 @@ class Reader:
 def element(tag: int, *parts: bytes) -> bytes:
     """An element of these parts."""
     content = b"".join(parts)
-    size = len(content)
+    return head(tag, len(content)) + content
+
+
+def head(tag: int, size: int) -> bytes:
+    """Tag and length of an element whose content has this many bytes."""
     if size < 0x80:
-        return bytes((tag, size)) + content
+        return bytes((tag, size))
     length = size.to_bytes((size.bit_length() + 7) // 8)
-    return bytes((tag, 0x80 | len(length))) + length + content
+    return bytes((tag, 0x80 | len(length))) + length
 
 
 def sequence(*parts: bytes) -> bytes:

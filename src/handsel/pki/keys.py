@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -93,7 +94,7 @@ class PrivateKey:
         plain = self.handle.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         return Secret(plain if password is None else encrypted_pem(plain, password))
 
-    @property
+    @cached_property
     def kind(self) -> KeyType:
         return kind_of(self.handle.public_key())
 
@@ -151,6 +152,11 @@ def _kind_of_rsa(bits: int) -> KeyType:
 def public_der(key: PublicKeyTypes) -> bytes:
     """The SubjectPublicKeyInfo of `key`, DER."""
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def public_pem(key: PublicKeyTypes) -> bytes:
+    """The SubjectPublicKeyInfo of `key`, PEM."""
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def pin(subject_public_key_info: bytes) -> str:

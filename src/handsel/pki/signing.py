@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
@@ -24,8 +24,6 @@ _ALGORITHMS = {
     KeyType.MLDSA87: der.sequence(der.oid("2.16.840.1.101.3.4.3.19")),
 }
 
-_LARGE = 1 << 16
-
 
 def signature_algorithm(key: PrivateKey) -> bytes:
     """The AlgorithmIdentifier of this key's signatures, DER."""
@@ -34,12 +32,18 @@ def signature_algorithm(key: PrivateKey) -> bytes:
 
 def sign_der(key: PrivateKey, data: bytes) -> bytes:
     """The signature over `data`, as it stands in a BIT STRING."""
+    return sign_parts(key, (data,))
+
+
+def sign_parts(key: PrivateKey, parts: Iterable[bytes]) -> bytes:
+    """The same for data that is in parts, one after the other: what is large need not be joined to be hashed."""
     handle, digest = key.handle, key.digest
     if digest is None:  # Ed25519 and ML-DSA have their own
-        return handle.sign(data)  # type: ignore[call-arg]  # no key of these kinds takes more
-    algorithm: hashes.HashAlgorithm | Prehashed = digest
-    if len(data) > _LARGE:  # hashed here, other threads go on meanwhile; within `sign` they would wait
-        data, algorithm = hashlib.new(digest.name, data).digest(), Prehashed(digest)
+        return handle.sign(b"".join(parts))  # type: ignore[call-arg]  # no key of these kinds takes more
+    hashing = hashlib.new(digest.name)
+    for part in parts:
+        hashing.update(part)
+    hashed, algorithm = hashing.digest(), Prehashed(digest)
     if isinstance(handle, ec.EllipticCurvePrivateKey):
-        return handle.sign(data, ec.ECDSA(algorithm))
-    return handle.sign(data, padding.PKCS1v15(), algorithm)  # type: ignore[call-arg,arg-type]  # RSA is what is left
+        return handle.sign(hashed, ec.ECDSA(algorithm))
+    return handle.sign(hashed, padding.PKCS1v15(), algorithm)  # type: ignore[call-arg,arg-type]  # RSA is what is left

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -35,11 +36,15 @@ async def open_agent(
     *,
     ticket: str | None,
     url: str | None,
+    others: tuple[str, ...] = (),
     address: str,
     envoy: Path | None,
     drain_seconds: float | None = None,
 ) -> AsyncIterator[Agent]:
-    """The agent of a state folder, running. At the end its Envoys run on, unless `drain_seconds` says otherwise."""
+    """The agent of a state folder, running; `others` are more servers, see `Enrolment`.
+
+    At the end its Envoys run on, unless `drain_seconds` says otherwise.
+    """
     folder = AgentFolder(Layout(state / "agent", runtime))
     folder.prepare()
     with folder.hold():
@@ -47,7 +52,8 @@ async def open_agent(
         if enrolment is None:
             if ticket is None:
                 raise UsageError("this host has not joined yet", next_step="give it a ticket: --ticket hs2.…")
-            enrolment = await enrol(folder, Way.by_ticket(TicketText.decode(ticket), url))
+            enrolment = await enrol(folder, Way.by_ticket(TicketText.decode(ticket), url, others))
+        enrolment = replace(enrolment, others=others or enrolment.others)
         agent = Agent(folder, enrolled(enrolment, url), binary.find(envoy), address)
         door = DoorServer(Door(ControlDoor(agent).routes(), on_bug=_log_bug), listen_unix(folder.layout.control), None)
         await door.start()

@@ -11,9 +11,9 @@ from handsel.authority import hierarchy
 from handsel.authority.adapters.authorities_tables import Authorities
 from handsel.authority.adapters.signers.custody import open_keys
 from handsel.authority.adapters.signers.folder import KeyFolder
-from handsel.authority.hierarchy import CaKnown, CaPlan, Known, State
+from handsel.authority.hierarchy import TRUSTED, CaKnown, CaPlan, Known, State
 from handsel.authority.model import Issuer, Issuers
-from handsel.model.authority import Authority
+from handsel.model.authority import MESH_ISSUER, Authority
 from handsel.pki.names import TrustDomain
 from handsel.store.adapters.sql import SqlStore
 from handsel.store.journal import entry
@@ -67,9 +67,13 @@ async def open_authorities(
 
 
 def issuers_of(keys: KeyFolder, trust_domain: TrustDomain, signing: Sequence[Issuer], known: list[Known]) -> Issuers:
-    """The CAs that sign, the roots to trust, those that retire, and the chains of what older CAs signed."""
-    here = [signing[0].root]
-    roots = [each.certificate for each in known if each.is_root and each.state is not State.REMOVED]
+    """The CAs that sign, the roots to trust, those that retire, and the chains of what older CAs signed.
+
+    Which roots are to be trusted is kept in the folder too.
+    """
+    roots = [each for each in known if each.is_root and each.state in TRUSTED]
+    trusted = tuple(each.certificate for each in sorted(roots, key=lambda each: each.state is not State.ACTIVE))
+    keys.roots.trust(trusted)
     retiring = [
         keys.load(each.name, trust_domain, key=each.key)
         for each in known
@@ -77,9 +81,11 @@ def issuers_of(keys: KeyFolder, trust_domain: TrustDomain, signing: Sequence[Iss
     ]
     return Issuers(
         {each.name: each for each in signing},
-        tuple(dict.fromkeys([*here, *roots])),
-        hierarchy.chains_known(known),
+        trusted,
+        hierarchy.chains_known(known, keys.roots.links(), trusted),
         tuple(retiring),
+        keys.roots.issuers(),
+        next((each.since for each in known if each.name == MESH_ISSUER and each.state is State.ACTIVE), None),
     )
 
 

@@ -15,8 +15,10 @@ from handsel.authority import hierarchy
 from handsel.authority.adapters.signers import read_roots
 from handsel.authority.adapters.signers.custody import read_password
 from handsel.authority.adapters.signers.files import FileKeys
-from handsel.authority.adapters.signers.folder import NEXT_ROOT, ROOT, KeyFolder
-from handsel.authority.hierarchy import CaPlan, Nearness, nearness
+from handsel.authority.adapters.signers.folder import KeyFolder
+from handsel.authority.adapters.signers.roots import Succession
+from handsel.authority.hierarchy import ROOT, CaPlan, Nearness, nearness
+from handsel.authority.model import name_of
 from handsel.errors import Refused, UsageError
 from handsel.model.authority import Authority
 from handsel.pki import csr
@@ -81,8 +83,7 @@ def _make_below(away: KeyFolder, keys: KeyFolder, place: Place, root_kind: KeyTy
     if away.has(ROOT):
         raise UsageError(f"there is a root in {away.folder} already")
     away.make(place.trust_domain, (), now=_now(), root_kind=root_kind)
-    keys.put(ROOT, away.roots()[0])
-    keys.keep_next_root(away.keys.load(NEXT_ROOT))
+    keys.roots.adopt(away.roots.trusted()[0], away.roots.public(away.following(ROOT)))
     return [ROOT, *keys.make(place.trust_domain, place.plans, now=_now(), root_key=away.keys.load(ROOT))]
 
 
@@ -99,7 +100,7 @@ def request(place: Place, name: str, out: Path) -> None:
     """Write a request (PEM) for a CA's certificate, by a new key that stays here. Raises `StateError`, `UsageError`."""
     keys = place.open()
     plan = _plan(place, name)
-    with hold_lock(place.server.lock, "request"):
+    with hold_lock(place.server.keys_lock, "request"):
         key = keys.keys.make(keys.following(name), plan.kind)
     keep(out, x509.load_der_x509_csr(csr.build(key, None)).public_bytes(Encoding.PEM))
 
@@ -113,21 +114,33 @@ def keep(out: Path, content: bytes) -> None:
 
 
 def install(place: Place, name: str, pem: bytes) -> Certificate:
-    """Take up the certificate that answers a `request`. Raises `Refused` for one that is not what it should be."""
+    """Take up the certificate that answers a `request`, or the next root. Raises `Refused` for a wrong one."""
     keys = place.open()
+    if name == ROOT:
+        return _install_root(place, keys, pem)
     _plan(place, name)
     certificate = read_one(pem)
     stored = keys.following(name)
-    with hold_lock(place.server.lock, "installation"):
+    with hold_lock(place.server.keys_lock, "installation"):
         if not keys.keys.exists(stored) or keys.keys.load(stored).public_der() != certificate.public_key_der:
             raise Refused(
                 f"the certificate is not for the key that waits for one as {stored!r}",
                 next_step=f"handsel ca request {name} makes a key and its request",
             )
-        _check_installed(certificate, keys.roots()[0])
+        _check_installed(certificate, keys.roots.trusted()[0])
         _check_subject(keys, name, certificate)
         keys.put(stored, certificate)
     return certificate
+
+
+def _install_root(place: Place, keys: KeyFolder, pem: bytes) -> Certificate:
+    try:
+        made = Succession.parse(pem)
+    except ValueError as error:
+        raise UsageError("the file is not what `handsel ca next-root` writes") from error
+    with hold_lock(place.server.keys_lock, "installation"):
+        keys.roots.install(made)
+    return made.root
 
 
 def _check_installed(certificate: Certificate, root: Certificate) -> None:
@@ -167,19 +180,18 @@ def read_one(pem: bytes) -> Certificate:
 def show(place: Place) -> dict[str, Any]:
     """The CAs, where their keys are, when they end, and what a person should do about it. Raises `StateError`."""
     keys = place.open()
-    root = keys.roots()[0]
     moment = _now()
-    shown = [_shown(keys, ROOT, root, moment)]
-    stored = [each for name in keys.names() for each in keys.generations(name)]
-    newest = {ROOT, *(keys.generations(name)[-1] for name in keys.names())}  # those before have a successor
-    shown += [_shown(keys, each, found, moment) for each in stored if (found := keys.certificate(each))]
+    names = (ROOT, *keys.names())
+    stored = [each for name in names for each in keys.generations(name)]
+    newest = {keys.generations(name)[-1] for name in names}  # those before have a successor
+    shown = [_shown(keys, each, found, moment) for each in stored if (found := keys.certificate(each))]
     return {
         "apiVersion": "handsel/v1",
         "kind": "Authority",
         "trustDomain": str(place.trust_domain),
         "custody": keys.keys.custody,
-        "rootIsHere": keys.keys.exists(ROOT),
-        "pins": list(keys.public_pins()),
+        "rootIsHere": keys.roots.can_sign(),
+        "pins": list(keys.roots.public_pins()),
         "authorities": shown,
         "warnings": [
             *_warnings([each for each in shown if each["name"] in newest]),
@@ -193,7 +205,7 @@ def _shown(keys: KeyFolder, name: str, certificate: Certificate, moment: datetim
     constraints = constraints_of(certificate)
     return {
         "name": name,
-        "role": "root" if name == ROOT else "issuing",
+        "role": "root" if name_of(name) == ROOT else "issuing",
         "subject": certificate.subject,
         "key": str(kind_of(certificate.parsed.public_key())),
         "keyIsHere": keys.keys.exists(name),

@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from handsel.authority import service as authority
-from handsel.authority.adapters import shared_nonces
+from handsel.authority.adapters import ended_tables, shared_nonces
+from handsel.authority.adapters.ended_tables import EndedForgotten
 from handsel.authority.adapters.issuing import now
+from handsel.authority.adapters.limit_tables import FullForgotten
 from handsel.authority.adapters.tables import Directory
 from handsel.errors import Conflict, HandselError
 from handsel.store.adapters.database import AdvisoryLock
@@ -23,6 +25,9 @@ _log = structlog.get_logger("handsel.server")
 _LOOK_SECONDS = 2.0
 _SWEEP_SECONDS = 30.0
 _STALE_AFTER = timedelta(minutes=10)
+_KEPT = timedelta(days=30)
+"""How long orders, authorizations and unused tickets are kept after their end: people ask what became of them."""
+_BATCH = 200
 
 
 class Leader:
@@ -78,7 +83,7 @@ class Leader:
 
 
 async def sweep(store: SqlStore, directory: Directory, leader: Leader, recover: Callable[[], Awaitable[None]]) -> None:
-    """For ever, on the leader: go on with what servers that died left unfinished, and forget old nonces.
+    """For ever, on the leader: go on with what servers that died left unfinished, and forget what is old.
 
     `recover` is what a server does with orders and challenges when it starts again, once intentions are settled.
     """
@@ -90,9 +95,18 @@ async def sweep(store: SqlStore, directory: Directory, leader: Leader, recover: 
                 await settle_dead(store, directory)
                 await store.commit(shared_nonces.forget(time.time()))
             await recover()
+            await forget_ended(store, now())
         except HandselError as error:
             _log.warning("what dead servers left is not settled yet", problem=str(error))
         await asyncio.sleep(_SWEEP_SECONDS)
+
+
+async def forget_ended(store: SqlStore, moment: datetime) -> None:
+    """Take away what ended long ago, in batches: requests are served in between."""
+    await store.commit((FullForgotten(moment.timestamp()),))
+    before = moment - _KEPT
+    while await ended_tables.has_ended(store, before):
+        await store.commit((EndedForgotten(before, _BATCH),))
 
 
 async def settle_stale(store: SqlStore, directory: Directory, moment: datetime) -> None:

@@ -98,5 +98,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(yaml.MAXIMUM_BYTES + 1)
     except OSError as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        reason = error.strerror or str(error)
+        if isinstance(error, FileNotFoundError):
+            reason = "there is no such file; name the mesh file with -f"
         raise InvalidFile([FileFault(str(path), 1, 1, "", reason)]) from error

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from handsel.authority import ca
 from handsel.authority.adapters.signers.custody import read_password
 from handsel.authority.adapters.signers.files import FileKeys
-from handsel.authority.adapters.signers.folder import ROOT, KeyFolder
+from handsel.authority.adapters.signers.folder import KeyFolder
 from handsel.authority.hierarchy import CaPlan
 from handsel.authority.service import random_serial
 from handsel.errors import Refused, UsageError
@@ -59,7 +59,8 @@ def sign_request(
     Raises `StateError`, `UsageError`, or `Refused` for what is no good request.
     """
     root_folder = KeyFolder(folder, FileKeys(folder, read_password(password_file) if password_file else None))
-    root, root_key = root_folder.roots()[0], root_folder.keys.load(ROOT)
+    name, root = root_folder.roots.newest()
+    root_key = root_folder.keys.load(name)
     if root_key.public_der() != root.public_key_der:
         raise Refused(f"the key in {folder} is not the root's")
     asked = _read_request(pem)
@@ -77,6 +78,15 @@ def sign_request(
     if out is not None:
         keep(out, made.pem)
     return made
+
+
+def next_root(folder: Path, password_file: Path | None, out: Path) -> Certificate:
+    """Make the next root there, and write what the server needs of it to `out`. Raises `StateError`, `UsageError`."""
+    root_folder = KeyFolder(folder, FileKeys(folder, read_password(password_file) if password_file else None))
+    _, newest = root_folder.roots.newest()
+    made = root_folder.roots.succeed(_trust_domain(newest), datetime.now(UTC))
+    keep(out, made.pem())
+    return made.root
 
 
 def _read_request(pem: bytes) -> csr.CertificateRequest:

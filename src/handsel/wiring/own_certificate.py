@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import socket
-import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from handsel.authority import service as authority
 from handsel.authority.adapters.issuing import Issuing
 from handsel.authority.adapters.signers import read_certificate
 from handsel.authority.model import Domain, Leaf
+from handsel.door.adapters.uvicorn_tls import DoorTls
 from handsel.errors import HandselError
 from handsel.model.graph import is_address
 from handsel.pki import csr
@@ -31,18 +31,18 @@ EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared with, not listened on
 
 
 class OwnCertificate:
-    """Key and chain in two files, loaded into the door's `context`: new connections see the newest.
+    """Key and chain in two files, shown by the door. The chain leads to older roots too, for hosts that were away.
 
     `shown` are the SHA-256 of the last two, so that agents that still saw the old one may finish joining.
     """
 
     def __init__(
-        self, issuing: Issuing, domain: Callable[[], Domain], host: str, context: ssl.SSLContext, chain: Path, key: Path
+        self, issuing: Issuing, domain: Callable[[], Domain], host: str, tls: DoorTls, chain: Path, key: Path
     ) -> None:
         self._issuing = issuing
         self._domain = domain
         self._host = host
-        self._context = context
+        self._tls = tls
         self._chain, self._key = chain, key
         self._leaf: Leaf
         self.shown: tuple[bytes, ...] = ()
@@ -54,7 +54,7 @@ class OwnCertificate:
     def find(self) -> None:
         """Take the one that an earlier start made: for a server that only reads."""
         self._leaf = Leaf(read_certificate(self._chain), self._issuing.issuers().mesh)
-        self._context.load_cert_chain(self._chain, self._key)
+        self._tls.show(self._chain, self._key)
 
     async def make(self) -> None:
         """A new key and certificate, shown from now on."""
@@ -67,8 +67,8 @@ class OwnCertificate:
         )  # fmt: skip
         (self._leaf,) = await self._issuing.issue(intent)
         write_file(self._key, key.pem().reveal())
-        write_file(self._chain, to_pem(self._leaf.chain))
-        self._context.load_cert_chain(self._chain, self._key)
+        write_file(self._chain, to_pem((self.certificate, *self._leaf.issuer.linked_chain)))
+        self._tls.show(self._chain, self._key)
         self.shown = (hashlib.sha256(self.certificate.der).digest(), *self.shown[:1])
 
     async def keep(self) -> None:

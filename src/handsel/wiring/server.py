@@ -30,10 +30,10 @@ from handsel.authority.adapters.tables import Directory
 from handsel.authority.model import ALL_SERVICES, UNBOUND, Domain, Host, Issuers, TicketBounds
 from handsel.authority.profile import Lifetimes, profiles
 from handsel.authority.status_places import StatusPlaces
-from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, listen_unix, server_context
+from handsel.door.adapters.uvicorn_tls import DoorServer, DoorTls, listen_tcp, listen_unix
 from handsel.door.asgi import Door, Request, Response, Routes, Stream
 from handsel.errors import HandselError, PortInUse, UsageError
-from handsel.link.messages import PREFIX, Bundle, Report
+from handsel.link.messages import PREFIX, Bundle, Report, Signing
 from handsel.link.ticket import SECRET_BYTES, TicketText
 from handsel.model.authority import Profile
 from handsel.model.graph import Mesh
@@ -82,6 +82,7 @@ class Server:
         storage: Storage | None = None, key_password_file: Path | None = None,
     ) -> None:  # fmt: skip
         self.mesh = mesh
+        self._domain: tuple[Mesh, Domain] | None = None
         self.folder = ServerFolder(state / "server")
         self._runtime = runtime
         self._host = host
@@ -126,7 +127,7 @@ class Server:
         self._rotations = Rotations(
             self.store, self.keys, self.leader,
             Surroundings(
-                self.mesh.trust_domain, lambda: self.mesh.authority.issuing, lambda: self.issuers,
+                self.mesh.trust_domain, lambda: self.mesh.authority, lambda: self.issuers,
                 lambda: self.publishing.places, self._take_issuers,
             ),
         )  # fmt: skip
@@ -154,10 +155,7 @@ class Server:
         self._status_listening = self._listen("status", self._host, self._status_port)
         self._held.callback(self._status_listening.close)
         self._status_port = self._status_listening.getsockname()[1]
-        root = self.keys.root_issuer()
-        authority_of = va.Authority(
-            lambda: self.issuers, lambda: root, lambda: self.status_places, lambda: self.mesh.authority.crl
-        )
+        authority_of = va.Authority(lambda: self.issuers, lambda: self.status_places, lambda: self.mesh.authority.crl)
         self.validation = va.Validation(
             self.store, self.leader, authority_of, self.folder.crl, self.folder.authority / "ocsp", self._mesh_crl_made
         )
@@ -169,13 +167,16 @@ class Server:
         """Others sign from now on: the door shows it, and the agents are told whom to believe."""
         taken_over = issuers.mesh.certificate != self.issuers.mesh.certificate
         self.issuers = issuers
+        self._tls.trust(issuers.roots)
         await self.validation.renew()
         if taken_over:
             await self._own.make()
         await self.publishing.compile()
 
     def _bundle(self) -> Bundle:
-        return Bundle(self.issuers.roots, self.validation.mesh_crls)
+        mesh, since = self.issuers.mesh.certificate, self.issuers.mesh_since
+        signing = Signing(mesh.key_id, since) if mesh.key_id and since else None
+        return Bundle(self.issuers.roots, self.validation.mesh_crls, signing)
 
     async def _mesh_crl_made(self) -> None:
         if self.opened and not self.store.read_only:
@@ -226,7 +227,12 @@ class Server:
         return f"http://127.0.0.1:{self._metrics_port}/metrics"
 
     def domain(self) -> Domain:
-        """What the authority must know of the mesh as it is now."""
+        """What the authority must know of the mesh as it is now; kept until that is another one."""
+        if self._domain is None or self._domain[0] is not self.mesh:
+            self._domain = (self.mesh, self._make_domain())
+        return self._domain[1]
+
+    def _make_domain(self) -> Domain:
         identities = {name: service.identity for name, service in self.mesh.members.items()}
         return Domain(
             self.mesh.trust_domain,
@@ -271,7 +277,9 @@ class Server:
             services, lifetime, secret, ticket_id=secrets.token_hex(8), now=_now(), by=by, bounds=bounds
         )
         await self.store.commit(outcome.writes)
-        ticket = TicketText(self.url, str(self.mesh.trust_domain), outcome.answer.ticket_id, secret, self.keys.pins())
+        ticket = TicketText(
+            self.url, str(self.mesh.trust_domain), outcome.answer.ticket_id, secret, self.keys.roots.pins()
+        )
         return ticket.encode()
 
     # Doors
@@ -279,9 +287,9 @@ class Server:
     async def _open_doors(self) -> None:
         listening = self._listen("api", self._host, self._port)
         self._port = listening.getsockname()[1]
-        self._context = server_context(self.issuers.roots)
+        self._tls = DoorTls(self.issuers.roots)
         self._own = OwnCertificate(
-            self.issuing, self.domain, self._host, self._context, self.folder.own_chain, self.folder.own_key
+            self.issuing, self.domain, self._host, self._tls, self.folder.own_chain, self.folder.own_key
         )
         if self.store.read_only:
             self._own.find()
@@ -316,7 +324,7 @@ class Server:
         measuring = self._listen("metrics", "127.0.0.1", self._metrics_port)
         self._metrics_port = measuring.getsockname()[1]
         self._doors = [
-            DoorServer(Door(api, on_bug=_log_bug), listening, self._context),
+            DoorServer(Door(api, on_bug=_log_bug), listening, self._tls.context),
             DoorServer(Door(admin, on_bug=_log_bug), listen_unix(self.admin_socket), None),
             DoorServer(Door(metrics, on_bug=_log_bug), measuring, None),
             DoorServer(Door(self.validation.routes(), on_bug=_log_bug), self._status_listening, None),

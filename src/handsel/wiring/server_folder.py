@@ -25,6 +25,11 @@ class ServerFolder:
         return self.root / "lock"
 
     @property
+    def keys_lock(self) -> Path:
+        """Held by whoever adds keys and certificates of CAs, also while the server runs."""
+        return self.root / "keys.lock"
+
+    @property
     def lint(self) -> Path:
         return self.root / "lint.json"
 

@@ -37,10 +37,9 @@ _LONGEST_PAUSE_SECONDS, _SHORTEST_PAUSE_SECONDS = 20.0, 0.2
 
 @dataclass(frozen=True)
 class Authority:
-    """What the validation authority asks the rest: the CAs that sign now, the root if its key is here, and settings."""
+    """What the validation authority asks the rest: the CAs that sign now, where their status is, and settings."""
 
     issuers: Callable[[], Issuers]
-    root: Callable[[], Issuer | None]
     places: Callable[[], StatusPlaces]
     settings: Callable[[], CrlSettings]
 
@@ -169,9 +168,9 @@ class Validation:
         return made
 
     def _signing(self) -> list[Issuer]:
-        """Every CA that signs lists: the issuing ones, those that retire, and the root for its own."""
-        root, issuers = self._authority.root(), self._authority.issuers()
-        return [*issuers.by_name.values(), *issuers.retiring, *([root] if root else [])]
+        """Every CA that signs lists: the issuing ones, those that retire, and roots for their own."""
+        issuers = self._authority.issuers()
+        return [*issuers.by_name.values(), *issuers.retiring, *issuers.root_issuers]
 
     def _of_mesh(self) -> list[Issuer]:
         """The CA of the mesh, and those before it whose leaves still live."""

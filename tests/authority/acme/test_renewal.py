@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from handsel.acme.certid import CertificateId
 from handsel.acme.problems import Problem
 from handsel.authority.acme.model import Saved
+from handsel.authority.adapters.limit_tables import FullForgotten
 from handsel.model.authority import Acme, Limits
 from handsel.pki.certificate import Certificate
 from tests.authority.acme.test_revoke import revoke
@@ -146,6 +148,7 @@ async def test_replacement_inside_the_window_has_no_limit(acme: AcmeWorld) -> No
     await revoke(client, due)  # so its window is past
     acme.settings = Acme(limits=Limits(orders_per_account=1))
     acme.door = acme.open_door()
+    await acme.store.commit((FullForgotten(math.inf),))  # so that what came before does not count
     assert (await client.order(A)).status == 201
     assert (await client.order(A)).kind == "rateLimited"
     assert (await client.order(A, replaces=certid(old))).kind == "rateLimited"

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from handsel.authority.adapters.attest_tables import Registry, spent_evidence
 from handsel.authority.adapters.tables import Directory
+from handsel.authority.attest.model import TicketUse
 from handsel.authority.directory import (
     EvidenceSpent,
     HostJoined,
@@ -81,7 +82,7 @@ async def test_what_is_kept_is_read_back(opened):
     bounds = TicketBounds("a.example", "10.0.0.0/8", "ab" * 32)
     await store.commit((TicketBound("t1", bounds), TicketUsed("t1", "a1"), RecoveryKeyKept("a1", key.public_der())))
     assert (await registry.bounds("t1"), await registry.bounds("t2")) == (bounds, TicketBounds())
-    assert (await registry.let_in_by("t1"), await registry.let_in_by("t2")) == ("a1", None)
+    assert (await registry.use_of("t1"), await registry.use_of("t2")) == (TicketUse("t1", "a1"), None)
     assert public_der(await registry.recovery_key("a1")) == key.public_der()
     assert await registry.recovery_key("a2") is None
     assert await registry.certificate_ended("nobody") is None

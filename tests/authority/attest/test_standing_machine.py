@@ -47,8 +47,9 @@ class JoiningMachine(RuleBasedStateMachine):
                 intent = await self.world.intend_join(PrivateKey.generate(), **secret)
                 await self.world.issue(intent)
             except ReplayedError as error:
-                first = await Registry(self.world.store).let_in_by("t1")
-                told = stories.replayed(str(error), first, host_name="h", client="c", now=self.world.now)
+                use = await Registry(self.world.store).use_of(str(error))
+                host = await self.world.directory.host(use.agent_id)
+                told = stories.replayed(use, host.standing, host_name="h", client="c", now=self.world.now)
                 await self.world.store.commit(told.writes)
                 return "replayed"
             except TicketRefused:

@@ -16,14 +16,14 @@ from handsel.authority.attest import stories
 from handsel.authority.model import Standing, TicketBounds
 from handsel.authority.revocation import Reason
 from handsel.door.asgi import Request
-from handsel.errors import NotAuthorised, ProtocolError, Refused, TicketRefused
+from handsel.errors import Conflict, NotAuthorised, ProtocolError, Refused, TicketRefused
 from handsel.link import ticket as tickets
 from handsel.link.joining import JoinRequest, JoinResponse
 from handsel.link.messages import RenewRequest, SignBatchRequest
 from handsel.pki import csr
 from handsel.pki.keys import PrivateKey
 from handsel.pki.secret import Secret
-from handsel.store.journal import first_broken
+from handsel.store.journal import JournalEntry, first_broken
 from tests.authority.attest.world import BEFORE, SHOWN, TICKET_ID, WEB
 from tests.support import NOW, TRUST_DOMAIN, TestAuthority
 
@@ -144,10 +144,44 @@ async def test_a_second_redemption_raises_the_alarm_and_puts_the_first_host_into
         assert (await doors.call(call, body, first.chain[0])).status == 200
 
 
+async def test_a_ticket_that_comes_again_and_again_is_told_once_an_hour_and_counted(doors):
+    """Else whoever holds an old ticket fills the disk with lines about it."""
+    way = await doors.ticket("web")
+    first = (await doors.join(way)).answer
+
+    async def come_again(times: int) -> list[str]:
+        before = len(await doors.kinds())
+        for _ in range(times):
+            with pytest.raises(TicketRefused, match="used before"):
+                await doors.join(way)
+        return [entry for _, entry, _ in await doors.store.journal_lines()][before:]
+
+    async def standing() -> Standing:
+        return (await doors.directory.host(first.agent_id)).standing
+
+    assert [each.count('"not_told":"0"') for each in await come_again(20)] == [1]
+    assert (await doors.registry.use_of(TICKET_ID)).untold == 19
+    # Whoever was let back is put into quarantine again at once, and that is told.
+    host = await doors.directory.host(first.agent_id)
+    await doors.store.commit(stories.set_standing(host, Standing.GOOD, "looked into", now=NOW, by="local").writes)
+    assert [each.count('"not_told":"19"') for each in await come_again(5)] == [1]
+    assert await standing() is Standing.QUARANTINED
+
+    use = await doors.registry.use_of(TICKET_ID)
+    said = {"host_name": "h", "client": "c"}
+    for since, lines in ((timedelta(minutes=59), 0), (timedelta(hours=1), 1), (timedelta(hours=-1), 1)):
+        told = stories.replayed(use, Standing.QUARANTINED, now=use.told + since, **said)
+        assert (sum(isinstance(each, JournalEntry) for each in told.writes), bool(told.answer)) == (lines, bool(lines))
+    await doors.store.commit(stories.replayed(use, Standing.GOOD, now=use.told + timedelta(seconds=1), **said).writes)
+    with pytest.raises(Conflict):  # of two that were decided at once, one is told
+        await doors.store.commit(stories.replayed(use, Standing.GOOD, now=NOW, **said).writes)
+
+
 async def test_of_two_that_race_with_one_ticket_the_slower_is_refused_and_the_faster_is_in_quarantine(doors):
     way = await doors.ticket("web")
     results = await asyncio.gather(*(doors.join(way) for _ in range(5)), return_exceptions=True)
     assert [type(each) for each in results].count(TicketRefused) == 4
+    assert (await doors.kinds()).count("ticket replayed") == 1
     (host,) = await doors.directory.hosts()
     assert host.standing is Standing.QUARANTINED
     assert await doors.directory.issued_count() == 1

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from handsel.agent import evidence
 from handsel.authority.adapters.jwks import TrustSources
 from handsel.authority.attest import tokens
-from handsel.door.adapters.uvicorn_tls import DoorServer, listen_tcp, server_context
+from handsel.door.adapters.uvicorn_tls import DoorServer, DoorTls, listen_tcp
 from handsel.door.asgi import Door
 from handsel.errors import Refused
 from handsel.link.joining import Evidence
@@ -188,9 +188,9 @@ class _Door:
         self._listening = listen_tcp("127.0.0.1", 0)
         port = self._listening.getsockname()[1]
         pair = authority.pair(TRUST_DOMAIN.workload("default", "issuer"), ip_names=("127.0.0.1",))
-        context = server_context((authority.issuer.root,))
-        context.load_cert_chain(*write_pair(folder, "issuer", pair))
-        self._door = DoorServer(Door(issuer.routes(port), on_bug=lambda _: None), self._listening, context)
+        tls = DoorTls((authority.issuer.root,))
+        tls.show(*write_pair(folder, "issuer", pair))
+        self._door = DoorServer(Door(issuer.routes(port), on_bug=lambda _: None), self._listening, tls.context)
         self.ca = in_file(folder, "issuer-ca.pem", authority.issuer.root.pem)
 
     async def __aenter__(self):

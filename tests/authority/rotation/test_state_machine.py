@@ -47,6 +47,7 @@ class Rotations(RuleBasedStateMachine):
         self.control = _NOBODY
         self.waiting: set[str] = set()
         self.leaves = 0
+        self.below: tuple[str, ...] = ()
         self.removed: set[str] = set()
 
     def of(self, *states: State) -> list[Known]:
@@ -76,15 +77,15 @@ class Rotations(RuleBasedStateMachine):
     def people_decide(self, paused: bool, override: str) -> None:
         self.control = replace(self.control, paused=paused, override=override)
 
-    @rule(count=st.integers(0, 3))
-    def leaves_live(self, count: int) -> None:
-        self.leaves = count
+    @rule(count=st.integers(0, 3), below=st.sampled_from([(), ("issuing",)]))
+    def something_of_it_lives(self, count: int, below: tuple[str, ...]) -> None:
+        self.leaves, self.below = count, below
 
     @rule()
     def step(self) -> None:
         """The next step, and again from the same state: the same."""
         before = dict(self.cas)
-        facts = Facts(tuple(sorted(self.waiting)), self.leaves, _DWELL)
+        facts = Facts(tuple(sorted(self.waiting)), self.leaves, self.below, dwell=_DWELL)
         step = rotation.advance(list(before.values()), facts, self.control, self.now)
         assert step == rotation.advance(list(before.values()), facts, self.control, self.now)
         assert not (step.changes and step.held_up_by)
@@ -94,10 +95,10 @@ class Rotations(RuleBasedStateMachine):
             was = before[each.key_id]
             if each.state is State.ACTIVE:
                 assert was.state is State.PUBLISHED
-                assert not self.waiting or self.control.override
-                assert self.now >= was.since + _DWELL
+                assert self.control.override or (not self.waiting and self.now >= was.since + _DWELL)
             if each.state is State.REMOVED and was.state is State.RETIRING:
-                assert not self.leaves or self.now >= each.certificate.not_after
+                free = not self.leaves and not self.below and self.now >= was.since + _DWELL
+                assert free or self.now >= each.certificate.not_after
         _apply(self.cas, step)
 
     @rule()
@@ -154,6 +155,49 @@ def test_a_rotation_goes_all_the_way_and_names_what_holds_it_up():
     advance(Facts(), timedelta(hours=3))
     assert cas[old.key_id].state is State.REMOVED
     assert rotation.advance(list(cas.values()), Facts(), _NOBODY, NOW) == Step()
+
+
+def test_a_tainted_ca_waits_for_whoever_shows_it_and_for_nothing_else():
+    old, new = replace(_first(), state=State.TAINTED), replace(_first(), since=NOW)
+    waits = rotation.advance([old, new], Facts(leaves=3, below=("issuing",), showing=("host/web",)), _NOBODY, NOW)
+    assert waits.held_up_by == ("host/web still shows a certificate that leads to it",)
+    free = rotation.advance([old, new], Facts(leaves=3, below=("issuing",), dwell=_DWELL), _NOBODY, NOW)
+    assert [each.state for each in free.changes] == [State.REMOVED]
+
+
+def _root(state: State, key: str) -> tuple[Known, PrivateKey]:
+    private = PrivateKey.generate()
+    root = ca.make_root(TRUST_DOMAIN, private, serial=random_serial(), now=NOW)
+    return Known(root, "root", state, key, NOW), private
+
+
+def _below(root: tuple[Known, PrivateKey], state: State, key: str) -> Known:
+    issuing = ca.make_issuing(
+        TRUST_DOMAIN, PrivateKey.generate(), root[0].certificate, root[1], serial=random_serial(), now=NOW
+    )
+    return Known(issuing, "issuing", state, key, NOW)
+
+
+def test_issuing_cas_follow_a_root_that_signs_and_go_back_with_it():
+    old, new = _root(State.ACTIVE, "root"), _root(State.PUBLISHED, "root.2")
+    first = _below(old, State.ACTIVE, "issuing")
+    assert not rotation.must_follow([old[0], new[0]], [first])
+    roots = [replace(old[0], state=State.RETIRING), replace(new[0], state=State.ACTIVE)]
+    assert rotation.must_follow(roots, [first])
+    second = _below(new, State.NEXT, "issuing.2")
+    assert not rotation.must_follow(roots, [first, second])
+    followed = [replace(first, state=State.RETIRING), replace(second, state=State.ACTIVE)]
+    assert not rotation.must_follow(roots, followed)
+
+    def states(cas: list[Known], other: list[Known]) -> dict[str, State]:
+        return {each.key: each.state for each in rotation.undo_root(roots, [cas, other], NOW).changes}
+
+    elsewhere = _below(old, State.ACTIVE, "partners")
+    assert states(followed, [elsewhere]) == {
+        "root": State.ACTIVE, "root.2": State.RETIRING, "issuing": State.ACTIVE, "issuing.2": State.RETIRING,
+    }  # fmt: skip
+    assert states([first, second], [])["issuing.2"] is State.REMOVED
+    assert "partners" not in states([first, second], [elsewhere])
 
 
 def test_a_renewed_ca_has_a_new_key_pki_2_3():

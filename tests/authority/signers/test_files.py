@@ -44,12 +44,12 @@ def test_keys_are_encrypted_in_place_and_the_journals_key_is_left_alone(tmp_path
     issuer, _ = KeyFolder(folder).open(TRUST_DOMAIN, now=NOW)
     journal = PrivateKey.generate(KeyType.ED25519).pem().reveal()
     (folder / "journal.key").write_bytes(journal)
-    pins = KeyFolder(folder).pins()
-    assert FileKeys(folder).encrypt(PASSWORD) == ["issuing", "root", "root-next"]
+    pins = KeyFolder(folder).roots.pins()
+    assert FileKeys(folder).encrypt(PASSWORD) == ["issuing", "root", "root.2"]
     assert (folder / "journal.key").read_bytes() == journal
     found = KeyFolder(folder, FileKeys(folder, PASSWORD))
     assert found.open(TRUST_DOMAIN, now=NOW)[0].certificate == issuer.certificate
-    assert found.pins() == pins
+    assert found.roots.pins() == pins
 
 
 def test_encryption_that_was_cut_off_is_finished_by_doing_it_again(tmp_path):
@@ -57,8 +57,8 @@ def test_encryption_that_was_cut_off_is_finished_by_doing_it_again(tmp_path):
     KeyFolder(folder).open(TRUST_DOMAIN, now=NOW)
     FileKeys(folder, PASSWORD).put("issuing", FileKeys(folder).load("issuing"))  # as far as it came
     FileKeys(folder).encrypt(PASSWORD)
-    assert all(FileKeys(folder, PASSWORD).load(name) for name in ("root", "root-next", "issuing"))
-    assert all(FileKeys(folder).is_encrypted(name) for name in ("root", "root-next", "issuing"))
+    assert all(FileKeys(folder, PASSWORD).load(name) for name in ("root", "root.2", "issuing"))
+    assert all(FileKeys(folder).is_encrypted(name) for name in ("root", "root.2", "issuing"))
 
 
 def test_a_wrong_password_changes_no_file(tmp_path):

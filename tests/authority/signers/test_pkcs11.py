@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from handsel.authority import service
 from handsel.authority.adapters.issuing import Issuing
+from handsel.authority.adapters.signers import token_session
 from handsel.authority.adapters.signers.folder import KeyFolder
 from handsel.authority.adapters.signers.pkcs11 import TokenKeys
+from handsel.authority.adapters.signers.token_session import TokenSession, close_all, objects
 from handsel.authority.hierarchy import CaPlan
 from handsel.authority.model import Domain, Host, Issuers
 from handsel.authority.profile import Lifetimes, profiles
@@ -130,6 +135,67 @@ def test_many_threads_use_one_session(uri):
     assert {csr.parse(each).public_key_der for each in requests} == {key.public_der()}
 
 
+def test_threads_in_sessions_of_their_own_do_not_meet_in_the_module(uri):
+    """python-pkcs11 starts a module without asking it to lock: without a lock here SoftHSM fails or hangs."""
+    key = _keys(uri, "meet").make("issuing", KeyType.P256)
+    said = TokenUri.parse(uri)
+    sessions = [TokenSession(said.module, said.token, said.pin_source) for _ in range(4)]
+
+    def sign(session: TokenSession) -> list[bytes]:
+        return [session.sign("meet-issuing", hashlib.sha256(b"x").digest(), "ECDSA") for _ in range(100)]
+
+    with ThreadPoolExecutor(4) as pool:
+        signed = [each for found in pool.map(sign, sessions) for each in found]
+    for raw in signed:
+        numbers = (int.from_bytes(half, "big") for half in (raw[:32], raw[32:]))
+        key.handle.public_key().verify(encode_dss_signature(*numbers), b"x", ec.ECDSA(key.digest))
+
+
+def test_a_key_that_was_found_once_is_not_looked_for_again(uri, monkeypatch):
+    """A token looks through all of its objects for a name, which takes the longer the more there are."""
+    key = _keys(uri, "found").make("issuing", KeyType.P256)
+    looked = []
+    monkeypatch.setattr(token_session, "objects", lambda *asked: looked.append(asked) or objects(*asked))
+    for _ in range(3):
+        sign_der(key, b"x")
+    assert len(looked) == 1
+    _keys(uri, "found").remove("issuing")
+    with pytest.raises(StateError, match="no keys called"):
+        sign_der(key, b"x")
+    again = _keys(uri, "found").make("issuing", KeyType.P256)
+    assert sign_der(again, b"x")
+
+
+def test_who_closes_a_token_does_not_log_others_out_for_good(uri):
+    """Whoever logs out of a token does so for the whole process (PKCS #11, C_Logout)."""
+    first, second = _keys(uri, "first"), _keys(uri, "second")
+    key = first.make("issuing", KeyType.P256)
+    second.make("issuing", KeyType.P256)
+    second.close()
+    assert sign_der(key, b"x")
+    second.close()
+    assert first.exists("issuing")
+
+
+def test_a_pin_that_everybody_reads_is_refused_and_a_private_one_works(uri, tmp_path):
+    path = tmp_path / "pin"
+    path.write_bytes(Path(TokenUri.parse(uri).pin_source).read_bytes())
+    keys = TokenKeys(replace(TokenUri.parse(uri), pin_source=str(path)))
+    path.chmod(0o644)
+    with pytest.raises(StateError, match="can be read by everybody") as caught:
+        keys.exists("nothing")
+    assert "chmod 600" in caught.value.next_step
+    path.chmod(0o600)
+    assert not keys.exists("nothing")
+
+
+@pytest.mark.parametrize("kind", [KeyType.MLDSA44, KeyType.MLDSA65, KeyType.MLDSA87])
+def test_a_kind_of_key_that_the_token_does_not_make_is_told_in_one_line(uri, kind):
+    with pytest.raises(StateError, match=f"makes no {kind} keys here"):
+        _keys(uri, f"kind-{kind}").make("issuing", kind)
+    assert not _keys(uri, f"kind-{kind}").exists("issuing")
+
+
 def test_a_key_of_a_token_is_found_removed_and_never_shown(uri):
     keys = _keys(uri, "life")
     assert not keys.exists("root")
@@ -147,9 +213,11 @@ def test_a_key_of_a_token_is_found_removed_and_never_shown(uri):
 
 
 def test_a_wrong_pin_is_told_in_one_line_and_the_right_one_works(uri, tmp_path):
+    (tmp_path / "pin").touch(0o600)
     (tmp_path / "pin").write_text("0000-0000")
     path, _, query = uri.partition("?")
     module = query.partition("&")[0]
+    close_all()
     unload(module.removeprefix("module-path="))
     wrong = TokenKeys(TokenUri.parse(f"{path}?{module}&pin-source={tmp_path}/pin"))
     with pytest.raises(StateError, match="does not do it"):

@@ -6,12 +6,13 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from handsel.agent.layout import Layout, WorkloadLayout
 from handsel.agent.model import Enrolment, Holdings, KeyPair, Ports, Workload
 from handsel.errors import ProtocolError, StateError
-from handsel.link.messages import AssignedWorkload, Assignment, Resources
+from handsel.link.messages import AssignedWorkload, Assignment, Resources, Signing
 from handsel.pki.certificate import Certificate, parse_pem, to_pem
 from handsel.pki.keys import PrivateKey
 from handsel.pki.names import TrustDomain
@@ -39,7 +40,8 @@ class AgentFolder:
         """Where this host has joined, or None."""
         try:
             content = json.loads(self.layout.enrolment.read_text())
-            return Enrolment(content["url"], TrustDomain(content["trust_domain"]), content["agent_id"])
+            url, domain, agent_id = content["url"], TrustDomain(content["trust_domain"]), content["agent_id"]
+            return Enrolment(url, domain, agent_id, tuple(str(each) for each in content.get("others", ())))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -51,6 +53,7 @@ class AgentFolder:
         write_file(self.layout.roots, to_pem(holdings.roots))
         content = {
             "url": enrolment.url, "trust_domain": str(enrolment.trust_domain), "agent_id": enrolment.agent_id,
+            "others": list(enrolment.others),
         }  # fmt: skip
         write_file(self.layout.enrolment, json.dumps(content).encode())
 
@@ -95,10 +98,11 @@ class AgentFolder:
             else:
                 holdings = holdings.with_workload(workload)
         try:
-            sequence = int(json.loads(self.layout.watch.read_text())["sequence"])
-        except (OSError, ValueError, KeyError, TypeError):
-            sequence = 0
-        return Holdings(holdings.roots, holdings.workloads, sequence if whole else 0)
+            content = json.loads(self.layout.watch.read_text())
+            sequence, signing = int(content["sequence"]), _read_signing(content.get("signing"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            sequence, signing = 0, None
+        return Holdings(holdings.roots, holdings.workloads, sequence if whole else 0, signing)
 
     def _roots(self) -> tuple[Certificate, ...]:
         try:
@@ -119,8 +123,9 @@ class AgentFolder:
                     self._save_workload(before.workloads.get(service), workload)
             for service in before.workloads.keys() - after.workloads.keys():
                 shutil.rmtree(self.layout.of(service).folder, ignore_errors=True)
-            if before.sequence != after.sequence:
-                write_file(self.layout.watch, json.dumps({"sequence": after.sequence}).encode())
+            if (before.sequence, before.signing) != (after.sequence, after.signing):
+                content = {"sequence": after.sequence, "signing": _signing_content(after.signing)}
+                write_file(self.layout.watch, json.dumps(content).encode())
         except OSError as error:
             raise StateError(
                 f"cannot write to {self.layout.state}: {error.strerror}",
@@ -150,6 +155,14 @@ class AgentFolder:
         except (OSError, ProtocolError, IndexError, ValueError, KeyError, TypeError):
             return None
         return Workload(assigned, ports, _load_pair(place.key, place.chain), resources)
+
+
+def _signing_content(signing: Signing | None) -> dict[str, str] | None:
+    return {"key_id": signing.key_id.hex(), "since": signing.since.isoformat()} if signing else None
+
+
+def _read_signing(content: dict[str, str] | None) -> Signing | None:
+    return Signing(bytes.fromhex(content["key_id"]), datetime.fromisoformat(content["since"])) if content else None
 
 
 def _save_pair(place: WorkloadLayout, pair: KeyPair | None) -> None:

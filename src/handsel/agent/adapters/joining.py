@@ -20,12 +20,12 @@ async def enrol(folder: AgentFolder, way: Way) -> Enrolment:
     roots = way.roots or None
     if way.ticket is None and roots is None:
         raise NotAuthorised("without a ticket the server is known by its roots, and there are none")
-    async with LinkClient(way.url, way.trust_domain, roots) as client:
+    async with LinkClient(way.url, way.trust_domain, roots, others=way.others) as client:
         challenge, seen = await client.challenge()
         sent = join.request(way, key, recovery_key, challenge, seen, socket.gethostname())
         answer = await client.join(sent.request)
     join.check_answer(way, sent, answer)
-    enrolment = Enrolment(way.url, answer.trust_domain, answer.agent_id)
+    enrolment = Enrolment(way.url, answer.trust_domain, answer.agent_id, way.others)
     folder.save_recovery_key(recovery_key)
     folder.save_enrolment(enrolment, service.check_pair(key, answer.chain), Holdings(answer.roots))
     return enrolment
@@ -35,7 +35,8 @@ async def recover(folder: AgentFolder, enrolment: Enrolment, holdings: Holdings)
     """A new certificate for an agent whose own has ended, by its recovery key. Raises `Refused`, `Unreachable`."""
     key = PrivateKey.generate()
     # Without a client certificate: the one that has ended would end the handshake.
-    async with LinkClient(enrolment.url, enrolment.trust_domain, holdings.roots) as client:
+    url, others = enrolment.url, enrolment.others
+    async with LinkClient(url, enrolment.trust_domain, holdings.roots, others=others) as client:
         challenge, seen = await client.challenge()
         request = join.recovery(enrolment.agent_id, key, folder.recovery_key(), challenge, seen)
         answer = await client.recover(request)

@@ -32,6 +32,7 @@ from handsel.errors import Bug, HandselError, NotAuthorised, ProtocolError
 from handsel.link.adapters.http_client import LinkClient
 from handsel.link.messages import Rejection, RenewRequest, Report, WorkloadReport
 from handsel.pki import csr
+from handsel.pki.certificate import Certificate
 from handsel.pki.keys import PrivateKey
 from handsel.xds.adapters.grpc_server import AdsServer
 from handsel.xds.endpoints import one_endpoint
@@ -62,6 +63,7 @@ class Agent:
         self.ads: dict[str, AdsServer] = {}
         self.proxies: dict[str, Proxy] = {}
         self._swapped: dict[tuple[str, str], Resource] = {}
+        self._given: dict[str, tuple[Certificate, ...]] = {}  # the roots that each proxy was given
         self._reported: Report | None = None
         self._changed = asyncio.Event()
         self._waiters: set[asyncio.Event] = set()
@@ -149,12 +151,16 @@ class Agent:
                 async for frame in self._client.watch(self.holdings.sequence):
                     failures, self.server_problem = 0, ""
                     if frame.sequence:
+                        roots = self.holdings.roots
                         self._keep(held.take(self.holdings, frame))
                         await self._reconcile()
+                        if self.holdings.roots != roots:  # the server is checked by those of now
+                            await self._reconnect()
+                            break
                 failures = 0
             except HandselError as error:
                 failures += 1
-                self._note_server_problem(error)
+                await self._note_server_problem(error, failures)
             await asyncio.sleep(renewal.backoff(failures).total_seconds() if failures else 0.1)
 
     async def _talk(self) -> None:
@@ -168,7 +174,7 @@ class Agent:
                 failures = 0
             except HandselError as error:
                 failures += 1
-                self._note_server_problem(error)
+                await self._note_server_problem(error, failures)
                 await asyncio.sleep(renewal.backoff(failures).total_seconds())
                 continue
             with contextlib.suppress(TimeoutError):
@@ -243,6 +249,7 @@ class Agent:
         for name, workload in self.holdings.workloads.items():
             if name in self.ads:
                 self.ads[name].publish(self._snapshot(workload, now))
+                self._given[name] = self.holdings.roots
         self._wake()
 
     def _snapshot(self, workload: Workload, now: datetime) -> Snapshot:
@@ -271,10 +278,13 @@ class Agent:
 
     async def _renew_own(self) -> None:
         """The agent's own certificate, with a new key; the old one is used until the new one is on disk."""
-        if not self._refused and datetime.now(UTC) < renewal.due(self._own.leaf, None):
+        # A certificate that is not taken any more has ended, was revoked while this host was banned, or is of a root
+        # that was dropped.
+        now, leaf = datetime.now(UTC), self._own.leaf
+        no_use = self._refused or now >= leaf.not_after or not service.leads_to(self._own, self.holdings.roots)
+        if not no_use and now < renewal.due(leaf, None, self.holdings.signing):
             return
-        # A certificate that is not taken any more has ended, or was revoked while this host was banned.
-        if self._refused or datetime.now(UTC) >= self._own.leaf.not_after:
+        if no_use:
             self._own = await recover(self._folder, self.enrolment, self.holdings)
             self._refused = False
         else:
@@ -282,8 +292,7 @@ class Agent:
             answer = await self._client.renew(RenewRequest(csr.build(key, self._own.leaf.spiffe_id)))
             self._own = service.check_pair(key, answer.chain)
         self._folder.save_own(self._own)
-        before, self._client = self._client, self._connect()
-        await before.close()
+        await self._reconnect()
 
     async def _report(self) -> None:
         report = Report(tuple(each for each in (self._report_of(w) for w in self.holdings.workloads.values()) if each))
@@ -301,8 +310,12 @@ class Agent:
             self._address,
             in_sync=bool(ads and ads.in_sync),
             rejections=rejections,
-            roots=self.holdings.roots,
+            roots=self._given.get(workload.service, ()),
         )
+
+    async def _reconnect(self) -> None:
+        before, self._client = self._client, self._connect()
+        await before.close()
 
     def _connect(self) -> LinkClient:
         layout = self._folder.layout
@@ -311,6 +324,7 @@ class Agent:
             self.enrolment.trust_domain,
             self.holdings.roots,
             (layout.certificate, layout.key),
+            others=self.enrolment.others,
         )
 
     def _keep(self, after: Holdings) -> None:
@@ -329,13 +343,23 @@ class Agent:
         until = service.next_due(self.holdings, self._own) - datetime.now(UTC)
         return min(max(until.total_seconds(), 0.05), 60.0)
 
-    def _note_server_problem(self, error: HandselError) -> None:
+    async def _note_server_problem(self, error: HandselError, failures: int) -> None:
         if str(error) != self.server_problem:
             _log.warning("the server is away", problem=str(error))
         self.server_problem = str(error)
-        if isinstance(error, NotAuthorised) and not self._refused:
+        refused = isinstance(error, NotAuthorised) or (failures > 1 and await self._answers_without_certificate())
+        if refused and not self._refused:
             self._refused = True
             self._changed.set()  # whichever loop heard of it: our own certificate is renewed by `_talk`
+
+    async def _answers_without_certificate(self) -> bool:
+        """Whether the server is there after all: a certificate that it does not take just ends the connection."""
+        try:
+            async with LinkClient(self.enrolment.url, self.enrolment.trust_domain, self.holdings.roots) as client:
+                await client.challenge()
+        except HandselError:
+            return False
+        return True
 
 
 async def _forever(loop: Callable[[], object]) -> None:

@@ -27,6 +27,7 @@ from handsel.authority.model import Approval, Domain, Issuer, Requester
 from handsel.errors import Refused
 from handsel.model.authority import Profile, Validation
 from handsel.pki import csr
+from handsel.pki.certificate import Certificate
 from handsel.pki.csr import CertificateRequest
 from handsel.pki.keys import PublicKey, public_der
 from handsel.pki.names import Names, dns_name
@@ -187,11 +188,12 @@ def processing(order: Order, csr_der: bytes, serial: str) -> Saved:
     return Saved(replace(order, status=Status.PROCESSING, serial=serial, request_hash=request_hash(csr_der)))
 
 
-def fulfilled(order: Order, csr_der: bytes, serial: str) -> Order:
-    """The order with its certificate; follows `processing`."""
+def fulfilled(order: Order, csr_der: bytes, certificate: Certificate) -> Order:
+    """The order with its certificate, and valid as long as that is; follows `processing`."""
     return replace(
-        order, status=Status.VALID, serial=serial, request_hash=request_hash(csr_der), revision=order.revision + 1
-    )
+        order, status=Status.VALID, serial=certificate.serial, request_hash=request_hash(csr_der),
+        expires=max(order.expires, certificate.not_after), revision=order.revision + 1,
+    )  # fmt: skip
 
 
 def _read_request(csr_der: bytes) -> CertificateRequest:

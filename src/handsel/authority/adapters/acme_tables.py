@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 
@@ -17,7 +18,7 @@ from handsel.authority.acme.model import Account, Authorization, Challenge, Exte
 from handsel.authority.adapters.tables import certificates
 from handsel.errors import Conflict
 from handsel.pki.secret import Secret
-from handsel.store.adapters.sql import SqlStore, apply_once, metadata
+from handsel.store.adapters.sql import SqlStore, apply_once, metadata, run
 from handsel.store.outcome import Appliers
 
 _IN_PROCESS = sa.text("status = 'processing'")
@@ -38,6 +39,7 @@ _orders = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("account", sa.Text, nullable=False, index=True),
     sa.Column("created", sa.Float, nullable=False),
+    sa.Column("expires", sa.Float, nullable=False, index=True),
     sa.Column("replaces", sa.Text, unique=True),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
@@ -50,6 +52,7 @@ _authorizations = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("account", sa.Text, nullable=False),
     sa.Column("identifier", sa.Text, nullable=False),
+    sa.Column("expires", sa.Float, nullable=False, index=True),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
@@ -74,12 +77,12 @@ def _columns(what: Account | Authorization | Order | ExternalKey) -> tuple[sa.Ta
             successor_of = what.replaces if what.status is not Status.INVALID else None
             return _orders, {
                 "id": what.order_id, "account": what.account_id, "created": what.created.timestamp(),
-                "replaces": successor_of, "status": what.status,
+                "expires": what.expires.timestamp(), "replaces": successor_of, "status": what.status,
             }  # fmt: skip
         case Authorization():
             return _authorizations, {
                 "id": what.authorization_id, "account": what.account_id, "identifier": what.identifier.value,
-                "status": _searched_as(what),
+                "expires": what.expires.timestamp(), "status": _searched_as(what),
             }  # fmt: skip
         case ExternalKey():
             return _external_keys, {"id": what.key_id}
@@ -103,15 +106,20 @@ def _save(connection: sa.Connection, write: Saved) -> None:
     saved = columns | {"revision": what.revision + 1, "body": _encode(replace(what, revision=what.revision + 1))}
     try:
         if what.revision == 0:
-            connection.execute(sa.insert(table), saved)
+            run(connection, _INSERT[table], saved)
             return
-        statement = sa.update(table).where(table.c.id == columns["id"], table.c.revision == what.revision)
-        changed = connection.execute(statement, saved).rowcount
+        changed = run(connection, _UPDATE[table], saved | {"of": columns["id"], "before": what.revision})
     except sa.exc.IntegrityError as error:
         raise Conflict(f"{table.name}: another one holds what must be unique") from error
     apply_once(changed, lambda: Conflict(f"{table.name} {columns['id']} was changed meanwhile"))
 
 
+_TABLES = (_accounts, _orders, _authorizations, _external_keys)
+_INSERT = {table: sa.insert(table) for table in _TABLES}
+_UPDATE = {
+    table: sa.update(table).where(table.c.id == sa.bindparam("of"), table.c.revision == sa.bindparam("before"))
+    for table in _TABLES
+}
 APPLIERS: Appliers = {Saved: _save}
 
 
@@ -183,7 +191,10 @@ class AcmeObjects:
 
     async def proven_ahead(self, account_id: str, identifiers: Sequence[str]) -> list[Authorization]:
         """What an account has proven about these names before any order."""
-        rows = await self._read(_PROVEN_AHEAD, {"account": account_id, "identifiers": list(identifiers)})
+        if len(identifiers) == 1:  # the usual case; a list among the parameters is what cannot be prepared
+            rows = await self._read(_ONE_PROVEN_AHEAD, {"account": account_id, "identifier": identifiers[0]})
+        else:
+            rows = await self._read(_PROVEN_AHEAD, {"account": account_id, "identifiers": list(identifiers)})
         return [_decode(row.body, Authorization) for row in rows]
 
     async def authorizations_in_process(self) -> list[Authorization]:
@@ -204,10 +215,7 @@ class AcmeObjects:
         return [_decode(row.body, Account) for row in await self._read(statement)]
 
 
-_BY_ID = {
-    table: sa.select(table.c.body).where(table.c.id == sa.bindparam("id"))
-    for table in (_accounts, _orders, _authorizations, _external_keys)
-}
+_BY_ID = {table: sa.select(table.c.body).where(table.c.id == sa.bindparam("id")) for table in _TABLES}
 _BY_THUMBPRINT = sa.select(_accounts.c.body).where(_accounts.c.thumbprint == sa.bindparam("thumbprint"))
 _BY_IDS = sa.select(_authorizations.c.id, _authorizations.c.body).where(
     _authorizations.c.id.in_(sa.bindparam("ids", expanding=True))
@@ -240,6 +248,10 @@ _OF_NAMES = sa.select(_authorizations.c.body).where(
     _authorizations.c.identifier.in_(sa.bindparam("identifiers", expanding=True)),
 )
 _PROVEN = _OF_NAMES.where(_authorizations.c.status.in_([Status.VALID, _AHEAD]))
+_ONE_PROVEN_AHEAD = sa.select(_authorizations.c.body).where(
+    _authorizations.c.account == sa.bindparam("account"),
+    _authorizations.c.identifier == sa.bindparam("identifier"), _authorizations.c.status == _AHEAD,
+)  # fmt: skip
 _PROVEN_AHEAD = _OF_NAMES.where(_authorizations.c.status == _AHEAD)
 
 
@@ -248,10 +260,6 @@ _Object = TypeVar("_Object")
 
 def _first(rows: Sequence[Any], kind: type[_Object]) -> _Object | None:
     return _decode(rows[0].body, kind) if rows else None
-
-
-def _encode(what: object) -> str:
-    return json.dumps(what, default=_plain)
 
 
 def _plain(value: object) -> Any:
@@ -266,7 +274,16 @@ def _plain(value: object) -> Any:
             raise TypeError(f"{type(value).__name__} is not stored")
 
 
+_encode = json.JSONEncoder(default=_plain).encode
+
+
 def _decode(body: str, kind: type[_Object]) -> _Object:
+    return cast("_Object", _remembered(body, kind))  # type: ignore[arg-type]  # every class is hashable
+
+
+@lru_cache(maxsize=4096)
+def _remembered(body: str, kind: type) -> object:
+    """The last few thousand objects, which nobody changes: a client's account is read at each of its requests."""
     return _made(json.loads(body), kind)
 
 

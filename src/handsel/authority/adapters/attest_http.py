@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable
 
@@ -35,6 +36,7 @@ from handsel.store.outcome import Store, Writes
 
 _log = structlog.get_logger("handsel.server")
 _LONGEST_HOST_NAME = 253
+_TRIES = 3
 _USED_BEFORE = "the ticket was used before"
 
 
@@ -182,12 +184,18 @@ class JoinDoor:
 
     async def _replayed(self, ticket_id: str, host_name: str, client: str) -> None:
         """Raise the alarm, and put whoever came first into quarantine."""
-        first = await self._registry.let_in_by(ticket_id)
-        if first is None:
-            return
-        outcome = stories.replayed(ticket_id, first, host_name=_shown(host_name), client=client, now=now())
-        await self._store.commit(outcome.writes)
-        _log.error("ticket replayed: its host is in quarantine", ticket=ticket_id, agent=first, cause=outcome.answer)
+        for _ in range(_TRIES):
+            use = await self._registry.use_of(ticket_id)
+            host = await self._directory.host(use.agent_id) if use else None
+            if use is None or host is None:
+                return
+            outcome = stories.replayed(use, host.standing, host_name=_shown(host_name), client=client, now=now())
+            with contextlib.suppress(Conflict):  # it was told at the same moment: decide again
+                await self._store.commit(outcome.writes)
+                if outcome.answer is not None:
+                    quarantined = "ticket replayed: its host is in quarantine"
+                    _log.error(quarantined, ticket=ticket_id, agent=use.agent_id, cause=outcome.answer)
+                return
 
     def _spend(self, challenge: str) -> Writes:
         if not challenge:

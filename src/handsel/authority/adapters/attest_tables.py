@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from handsel.authority import directory
+from handsel.authority.attest.model import TicketUse
 from handsel.authority.model import Standing, TicketBounds
 from handsel.errors import Conflict
 from handsel.pki.keys import PublicKey
-from handsel.store.adapters.sql import SqlStore, metadata
+from handsel.store.adapters.sql import SqlStore, apply_once, metadata
 from handsel.store.outcome import Appliers
 
 ticket_bounds = sa.Table(
@@ -28,6 +29,8 @@ ticket_uses = sa.Table(
     metadata,
     sa.Column("ticket_id", sa.Text, primary_key=True),
     sa.Column("agent_id", sa.Text, nullable=False),
+    sa.Column("told", sa.Float),  # when the journal was last told that it came again
+    sa.Column("untold", sa.Integer, nullable=False),  # how often it came since
 )
 spent_evidence = sa.Table(
     "spent_evidence",
@@ -61,7 +64,17 @@ def _bind(connection: sa.Connection, write: directory.TicketBound) -> None:
 
 
 def _use(connection: sa.Connection, write: directory.TicketUsed) -> None:
-    connection.execute(sa.insert(ticket_uses), {"ticket_id": write.ticket_id, "agent_id": write.agent_id})
+    values = {"ticket_id": write.ticket_id, "agent_id": write.agent_id, "untold": 0}
+    connection.execute(sa.insert(ticket_uses), values)
+
+
+def _note_replay(connection: sa.Connection, write: directory.ReplayNoted) -> None:
+    before = None if write.told_before is None else write.told_before.timestamp()
+    values: dict[str, object] = {"untold": ticket_uses.c.untold + 1}
+    if write.told is not None:
+        values = {"untold": 0, "told": write.told.timestamp()}
+    guarded = sa.update(ticket_uses).where(ticket_uses.c.ticket_id == write.ticket_id, ticket_uses.c.told == before)
+    apply_once(connection.execute(guarded.values(values)).rowcount, lambda: Conflict("it was told meanwhile"))
 
 
 def _spend(connection: sa.Connection, write: directory.EvidenceSpent) -> None:
@@ -91,6 +104,7 @@ def _set_standing(connection: sa.Connection, write: directory.StandingSet) -> No
 APPLIERS: Appliers = {
     directory.TicketBound: _bind,
     directory.TicketUsed: _use,
+    directory.ReplayNoted: _note_replay,
     directory.EvidenceSpent: _spend,
     directory.RecoveryKeyKept: _keep_recovery_key,
     directory.StandingSet: _set_standing,
@@ -109,10 +123,12 @@ class Registry:
             return TicketBounds(row.host_name, row.network, row.key_pin)
         return TicketBounds()
 
-    async def let_in_by(self, ticket_id: str) -> str | None:
-        """The agent that a ticket let in."""
-        rows = await self._read(_USED, {"ticket_id": ticket_id})
-        return rows[0].agent_id if rows else None
+    async def use_of(self, ticket_id: str) -> TicketUse | None:
+        """Whom a ticket let in."""
+        for row in await self._read(_USED, {"ticket_id": ticket_id}):
+            told = None if row.told is None else datetime.fromtimestamp(row.told, UTC)
+            return TicketUse(row.ticket_id, row.agent_id, told, row.untold)
+        return None
 
     async def recovery_key(self, agent_id: str) -> PublicKey | None:
         rows = await self._read(_RECOVERY_KEY, {"agent_id": agent_id})
@@ -132,7 +148,7 @@ class Registry:
 _FORGET = sa.delete(spent_evidence).where(spent_evidence.c.until < sa.bindparam("now"))
 _STANDING = sa.select(standings.c.standing).where(standings.c.agent_id == sa.bindparam("agent_id"))
 _BOUNDS = sa.select(ticket_bounds).where(ticket_bounds.c.ticket_id == sa.bindparam("ticket_id"))
-_USED = sa.select(ticket_uses.c.agent_id).where(ticket_uses.c.ticket_id == sa.bindparam("ticket_id"))
+_USED = sa.select(ticket_uses).where(ticket_uses.c.ticket_id == sa.bindparam("ticket_id"))
 _RECOVERY_KEY = sa.select(recovery_keys.c.public_key).where(recovery_keys.c.agent_id == sa.bindparam("agent_id"))
 _certificates = sa.table(
     "certificates", sa.column("serial"), sa.column("issuer"), sa.column("identity"), sa.column("state"),

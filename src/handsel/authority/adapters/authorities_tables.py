@@ -80,6 +80,16 @@ class Authorities:
         rows = await self._read(_CONTROL, {"name": name})
         return Control(name, bool(rows[0].paused), rows[0].override, rows[0].by) if rows else Control(name)
 
+    async def newest_agents(self, now: datetime) -> dict[str, Certificate]:
+        """The newest living certificate of each agent, by its identity."""
+        rows = await self._read(_AGENTS, {"now": now.timestamp()})
+        return {row.identity: Certificate(bytes(row.der)) for row in rows}  # the newest comes last
+
+    async def living(self, name: str, now: datetime) -> list[Certificate]:
+        """The certificates of a CA that live now, at most ten thousand, those that end last first."""
+        rows = await self._read(_LIVING, {"issuer": name, "now": now.timestamp()})
+        return [Certificate(bytes(row.der)) for row in rows]
+
     async def leaves(self, name: str, before: datetime, now: datetime) -> int:
         """How many certificates a CA signed before a moment that are still good, revoked ones left out."""
         when = {"issuer": name, "before": before.timestamp(), "now": now.timestamp()}
@@ -95,5 +105,22 @@ _LEAVES = (
         certificates.c.not_before < sa.bindparam("before"), certificates.c.not_after > sa.bindparam("now"),
         revocations.c.serial.is_(None),
     )
+)  # fmt: skip
+_LIVING = (
+    sa.select(certificates.c.der)
+    .where(
+        certificates.c.issuer == sa.bindparam("issuer"), certificates.c.state == "issued",
+        certificates.c.not_after > sa.bindparam("now"),
+    )
+    .order_by(certificates.c.not_after.desc())
+    .limit(10_000)
+)  # fmt: skip
+_AGENTS = (
+    sa.select(certificates.c.identity, certificates.c.der)
+    .where(
+        certificates.c.profile == "agent", certificates.c.state == "issued",
+        certificates.c.not_after > sa.bindparam("now"),
+    )
+    .order_by(certificates.c.not_before)
 )  # fmt: skip
 _ALL = sa.select(_authorities).order_by(_authorities.c.role.desc(), _authorities.c.name, _authorities.c.since)

@@ -47,7 +47,7 @@ class Issuing:
 
     async def _check_keys(self, intent: Intent) -> None:
         drafts = [each.draft for each in intent.drafts]
-        pins = [key_use.pin_of(each) for each in drafts]
+        pins = [each.key_pin for each in drafts]
         key_use.check_all(drafts, pins, await self._directory.key_users(pins))
 
 

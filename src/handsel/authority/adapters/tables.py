@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,9 +15,10 @@ from handsel.authority.model import Host, Standing, Ticket
 from handsel.authority.revocation import Reason, Revoked
 from handsel.errors import Conflict
 from handsel.pki.certificate import Certificate
-from handsel.store.adapters.sql import SqlStore, apply_once, metadata, one_at_a_time
+from handsel.store.adapters.sql import SqlStore, apply_once, metadata, one_at_a_time, run
 from handsel.store.outcome import Appliers
 
+_UNUSED = sa.text("NOT redeemed")
 _tickets = sa.Table(
     "tickets",
     metadata,
@@ -26,6 +27,7 @@ _tickets = sa.Table(
     sa.Column("services", sa.Text, nullable=False),
     sa.Column("expires", sa.Float, nullable=False),
     sa.Column("redeemed", sa.Boolean, nullable=False),
+    sa.Index("tickets_unused", "expires", sqlite_where=_UNUSED, postgresql_where=_UNUSED),
 )
 _hosts = sa.Table(
     "hosts",
@@ -35,6 +37,7 @@ _hosts = sa.Table(
     sa.Column("services", sa.Text, nullable=False),
     sa.Column("joined", sa.Float, nullable=False),
 )
+_NUMBERED = sa.text("number IS NOT NULL")
 certificates = sa.Table(
     "certificates",
     metadata,
@@ -50,6 +53,8 @@ certificates = sa.Table(
     sa.Column("state", sa.Text, nullable=False),  # intended, issued or abandoned
     sa.Column("log", sa.Text, nullable=False),  # the server that intended it, by its log in the journal
     sa.Column("der", sa.LargeBinary),
+    sa.Column("number", sa.BigInteger),  # of those that this log issued: the last one says how many there are
+    sa.Index("certificates_issued", "log", "number", unique=True, sqlite_where=_NUMBERED, postgresql_where=_NUMBERED),
 )
 _IS_UNFINISHED = certificates.c.state == sa.literal_column("'intended'")  # as text, or the index would not be used
 sa.Index(
@@ -112,40 +117,29 @@ def _join_host(connection: sa.Connection, write: HostJoined) -> None:
 
 
 def _intend(connection: sa.Connection, write: Intended) -> None:
-    connection.execute(
-        sa.insert(certificates),
-        {
-            "serial": write.serial,
-            "identity": write.identity,
-            "issuer": write.issuer,
-            "profile": write.profile,
-            "key_pin": write.key_pin,
-            "not_before": write.not_before.timestamp(),
-            "not_after": write.not_after.timestamp(),
-            "requested_by": write.requested_by,
-            "state": "intended",
-            "log": connection.info["log"],
-        },
-    )
-    names = [{"serial": write.serial, "name": name} for name in write.names]
-    connection.execute(sa.insert(certificate_names), names)
+    values = {
+        "serial": write.serial, "identity": write.identity, "issuer": write.issuer, "profile": write.profile,
+        "key_pin": write.key_pin, "not_before": write.not_before.timestamp(),
+        "not_after": write.not_after.timestamp(), "requested_by": write.requested_by, "state": "intended",
+        "log": connection.info["log"],
+    }  # fmt: skip
+    run(connection, _INTEND, values)
+    for name in write.names:
+        run(connection, _NAME, {"serial": write.serial, "name": name})
 
 
 def _issue(connection: sa.Connection, write: Issued) -> None:
-    _settle(connection, write.serial, {"state": "issued", "der": write.der, "fingerprint": write.fingerprint})
+    values = {"of": write.serial, "der": write.der, "fingerprint": write.fingerprint}
+    _settle(connection, _ISSUE, values)
 
 
 def _abandon(connection: sa.Connection, write: Abandoned) -> None:
-    _settle(connection, write.serial, {"state": "abandoned"})
+    _settle(connection, _ABANDON, {"of": write.serial})
 
 
-def _settle(connection: sa.Connection, serial: str, values: dict[str, object]) -> None:
-    statement = (
-        sa.update(certificates)
-        .where(certificates.c.serial == serial, certificates.c.state == "intended")
-        .values(**values)
-    )
-    apply_once(connection.execute(statement).rowcount, lambda: Conflict(f"serial {serial} was not intended"))
+def _settle(connection: sa.Connection, statement: sa.Update, values: Mapping[str, object]) -> None:
+    changed = run(connection, statement, values)
+    apply_once(changed, lambda: Conflict(f"serial {values['of']} was not intended"))
 
 
 def _revoke(connection: sa.Connection, write: Revoked) -> None:
@@ -161,6 +155,18 @@ def _revoke(connection: sa.Connection, write: Revoked) -> None:
         raise Conflict(f"{write.serial} was revoked before, or never issued") from error
 
 
+_numbered = certificates.alias("numbered")
+_NEXT_NUMBER = (
+    sa.select(sa.func.coalesce(sa.func.max(_numbered.c.number), 0) + 1)
+    .where(_numbered.c.log == certificates.c.log, _numbered.c.number.is_not(None))
+    .scalar_subquery()
+)
+_SETTLE = sa.update(certificates).where(certificates.c.serial == sa.bindparam("of"), _IS_UNFINISHED)
+_ISSUE = _SETTLE.values(
+    state="issued", der=sa.bindparam("der"), fingerprint=sa.bindparam("fingerprint"), number=_NEXT_NUMBER
+)
+_ABANDON = _SETTLE.values(state="abandoned")
+_INTEND, _NAME = sa.insert(certificates), sa.insert(certificate_names)
 _LAST_REVOCATION = sa.select(sa.func.coalesce(sa.func.max(revocations.c.sequence), 0))
 
 APPLIERS: Appliers = {
@@ -221,9 +227,7 @@ class Directory:
 
     async def issued_count(self) -> int:
         """How many certificates were issued."""
-        rows = await self._read(
-            sa.select(sa.func.count()).select_from(certificates).where(certificates.c.state == "issued")
-        )
+        rows = await self._read(_ISSUED_COUNT)
         return int(rows[0][0])
 
     async def issued(self, serial: str) -> Certificate | None:
@@ -308,6 +312,16 @@ _OF_KEYS = (
 _KEY_USERS = _OF_KEYS.where(certificates.c.key_pin.in_(sa.bindparam("pins", expanding=True)))
 _KEY_USERS_OF_ONE = _OF_KEYS.where(certificates.c.key_pin == sa.bindparam("pin"))
 _NAMES_OF = sa.select(certificate_names).where(certificate_names.c.serial.in_(sa.bindparam("serials", expanding=True)))
+_ISSUED_COUNT = sa.text("""
+WITH RECURSIVE logs(log) AS (
+    SELECT min(log) FROM certificates WHERE number IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(log) FROM certificates WHERE log > logs.log AND number IS NOT NULL)
+    FROM logs WHERE logs.log IS NOT NULL
+)
+SELECT coalesce(sum((SELECT max(number) FROM certificates WHERE log = logs.log AND number IS NOT NULL)), 0) FROM logs
+""")
+"""The last number of each log, found by as many steps in the index as there are logs."""
 _ISSUED = sa.select(certificates.c.der).where(
     certificates.c.serial == sa.bindparam("serial"), certificates.c.state == "issued"
 )

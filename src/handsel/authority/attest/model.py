@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from handsel.authority.model import Spent
 
@@ -23,3 +23,16 @@ class Attested:
     subject: str
     selectors: Selectors
     spent: Spent | None = None
+
+
+@dataclass(frozen=True)
+class TicketUse:
+    """What became of a ticket: the agent that it let in, and how often it came again.
+
+    `told`: when the journal was last told that it came again; `untold`: how often it came since.
+    """
+
+    ticket_id: str
+    agent_id: str
+    told: datetime | None = None
+    untold: int = 0

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from handsel.authority import directory, ra, revocation, service
+from handsel.authority.attest.model import TicketUse
 from handsel.authority.model import Domain, Host, Issuers, Standing
 from handsel.authority.revocation import Reason
 from handsel.authority.service import Intent, Serial, random_serial
@@ -16,13 +17,24 @@ from handsel.pki.keys import PublicKey
 from handsel.store.journal import entry
 from handsel.store.outcome import Outcome
 
+_SILENCE = timedelta(hours=1)
 
-def replayed(ticket_id: str, first: str, *, host_name: str, client: str, now: datetime) -> Outcome[str]:
-    """A ticket came again with its secret: whoever came first is put into quarantine. Answers with the cause."""
-    cause = f"its ticket {ticket_id} came again from {host_name or 'a host without a name'} at {client}"
-    standing = directory.StandingSet(first, Standing.QUARANTINED, cause, now, only_from=Standing.GOOD)
-    line = entry("ticket replayed", now, ticket=ticket_id, agent=first, host=host_name, client=client)
-    return Outcome((standing, line), cause)
+
+def replayed(use: TicketUse, standing: Standing, *, host_name: str, client: str, now: datetime) -> Outcome[str | None]:
+    """A ticket came again with its secret: whoever came first is put into quarantine.
+
+    Answers with the cause, or None when that was told lately and changes nothing: then it is only counted, or whoever
+    holds an old ticket could fill the disk with lines about it.
+    """
+    if standing is not Standing.GOOD and use.told is not None and use.told <= now < use.told + _SILENCE:
+        return Outcome((directory.ReplayNoted(use.ticket_id, use.told),), None)
+    cause = f"its ticket {use.ticket_id} came again from {host_name or 'a host without a name'} at {client}"
+    quarantine = directory.StandingSet(use.agent_id, Standing.QUARANTINED, cause, now, only_from=Standing.GOOD)
+    line = entry(
+        "ticket replayed", now, ticket=use.ticket_id, agent=use.agent_id, host=host_name, client=client,
+        not_told=str(use.untold),
+    )  # fmt: skip
+    return Outcome((directory.ReplayNoted(use.ticket_id, use.told, now), quarantine, line), cause)
 
 
 def set_standing(

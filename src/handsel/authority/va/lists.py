@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from handsel.authority.model import Issuer
 from handsel.authority.status_places import EVERYTHING, Scope, StatusPlaces, list_name
-from handsel.authority.va.status import Held
+from handsel.authority.va.status import Entries, Held
 from handsel.errors import Refused
 from handsel.model.authority import CrlSettings
 from handsel.pki.revocation import ListHead, make_list, scope_urls
@@ -27,7 +27,8 @@ class CrlMade:
     """A list was signed; as a write it conflicts when one with this number or a higher one is there already.
 
     `name` says scope and kind; `base_number` is that of the complete list, its own for a complete one;
-    `sequence` is the last revocation that it knows of; `entries` how many certificates are on it.
+    `sequence` is the last revocation that it knows of; `entries` how many certificates are on it. `scope_urls` are
+    known for a list that was made here: reading them out of a large one takes milliseconds.
     """
 
     issuer: str
@@ -39,6 +40,7 @@ class CrlMade:
     this_update: datetime
     next_update: datetime
     der: bytes = field(repr=False)
+    scope_urls: tuple[str, ...] | None = field(default=None, compare=False)
 
     def is_due(self, now: datetime) -> bool:
         """Whether it is time for the next one."""
@@ -53,23 +55,22 @@ class Plan:
     issuer: Issuer
     scope: Scope
     delta: bool
-    sequence: int
-    entries: list[bytes] = field(repr=False)
+    entries: Entries = field(repr=False)
 
     @property
     def is_large(self) -> bool:
         """Whether hashing it takes longer than handing it to a thread."""
-        return len(self.entries) > _LARGE
+        return self.entries.count > _LARGE
 
     def sign(self) -> CrlMade:
         """Use the key."""
         head = self.head
-        der = make_list(head, self.entries, self.issuer.certificate, self.issuer.key)
+        der = make_list(head, self.entries.pieces(), self.issuer.certificate, self.issuer.key)
         base = head.number if head.base_number is None else head.base_number
         name = list_name(self.scope, delta=self.delta)
         return CrlMade(
-            self.issuer.place, name, head.number, base, self.sequence, len(self.entries), head.this_update,
-            head.next_update, der,
+            self.issuer.place, name, head.number, base, self.entries.until, self.entries.count, head.this_update,
+            head.next_update, der, head.scope_urls,
         )  # fmt: skip
 
 
@@ -107,11 +108,11 @@ def plan(
             number, now, _end(issuer, now, settings.lifetime), scope_urls=urls,
             delta_url=places.crl(issuer.place, scope, delta=True),
         )  # fmt: skip
-        found.append(Plan(head, issuer, scope, delta=False, sequence=sequence, entries=held.complete()))
+        found.append(Plan(head, issuer, scope, delta=False, entries=held.complete(sequence)))
     base = number if both or newest.complete is None else newest.complete.number
     head = ListHead(number, now, _end(issuer, now, settings.delta_lifetime), base_number=base, scope_urls=urls)
-    changed = [] if both else held.changed()
-    found.append(Plan(head, issuer, scope, delta=True, sequence=sequence, entries=changed))
+    changed = Entries(sequence, sequence) if both else held.changed(sequence)
+    found.append(Plan(head, issuer, scope, delta=True, entries=changed))
     return found
 
 
@@ -130,7 +131,7 @@ def mesh_crl(issuer: Issuer, entries: list[bytes], *, number: int, sequence: int
 
 def _scope_urls(url: str, before: CrlMade | None) -> tuple[str, ...]:
     """Where the certificates of a shard look for it: here, and where it was when older ones were made."""
-    earlier = scope_urls(before.der) if before else ()
+    earlier = (scope_urls(before.der) if before.scope_urls is None else before.scope_urls) if before else ()
     return tuple(dict.fromkeys((url, *earlier)))[:_MOST_URLS]
 
 

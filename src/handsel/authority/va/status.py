@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -26,6 +26,31 @@ class Revocation:
     is_identity: bool = False
 
 
+_BLOCK = 512
+
+_Block = dict[int, bytes]
+"""The entries of revocations that follow each other, DER, by their sequence."""
+
+
+@dataclass(frozen=True)
+class Entries:
+    """What will stand on a list: what was revoked after one sequence and until another.
+
+    The blocks are those of the index, which goes on: gathering so many entries takes a thread that takes its time.
+    """
+
+    after: int
+    until: int
+    count: int = 0
+    _blocks: tuple[_Block, ...] = ()
+
+    def pieces(self) -> Iterator[bytes]:
+        """The entries, many in a piece."""
+        for block in self._blocks:
+            known = tuple(block.items())  # in one step, since the index may add to it
+            yield b"".join([der for sequence, der in known if self.after < sequence <= self.until])
+
+
 @dataclass
 class Held:
     """The entries of one scope of one CA, as they stand on its next list.
@@ -35,41 +60,48 @@ class Held:
 
     listed_until: int = 0
     listed_at: datetime | None = None
-    _entries: dict[int, bytes] = field(default_factory=dict)
+    _blocks: dict[int, _Block] = field(default_factory=dict)
     _ends: list[tuple[datetime, int]] = field(default_factory=list)
-    _recent: list[Revocation] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
     def add(self, revocation: Revocation, der: bytes) -> None:
-        self._entries[revocation.serial] = der
-        if revocation.sequence <= self.listed_until:
-            heapq.heappush(self._ends, (revocation.not_after, revocation.serial))
-        else:
-            self._recent.append(revocation)
+        sequence = revocation.sequence
+        self._blocks.setdefault(sequence // _BLOCK, {})[sequence] = der
+        heapq.heappush(self._ends, (revocation.not_after, sequence))
 
-    def complete(self) -> list[bytes]:
-        """All entries, for a complete list.
+    def complete(self, until: int) -> Entries:
+        """All entries up to a sequence, for a complete list.
 
         A certificate that has ended stays until it was on one list made after its end (RFC 5280, section 3.3).
         """
+        not_yet_listed = []
         while self._ends and self.listed_at is not None and self._ends[0][0] < self.listed_at:
-            _, serial = heapq.heappop(self._ends)
-            self._entries.pop(serial, None)
-        return list(self._entries.values())
+            ended = heapq.heappop(self._ends)
+            if ended[1] > self.listed_until:
+                not_yet_listed.append(ended)
+            else:
+                self._forget(ended[1])
+        for each in not_yet_listed:
+            heapq.heappush(self._ends, each)
+        return self._entries(0, until)
 
-    def changed(self) -> list[bytes]:
+    def changed(self, until: int) -> Entries:
         """The entries that came since the newest complete list, for a delta."""
-        return [self._entries[each.serial] for each in self._recent]
+        return self._entries(self.listed_until, until)
 
     def listed(self, until: int, at: datetime) -> None:
         """A complete list was published, with everything up to this sequence."""
         self.listed_until, self.listed_at = until, at
-        for each in self._recent:
-            if each.sequence <= until:
-                heapq.heappush(self._ends, (each.not_after, each.serial))
-        self._recent = [each for each in self._recent if each.sequence > until]
+
+    def _entries(self, after: int, until: int) -> Entries:
+        blocks = tuple(block for number, block in self._blocks.items() if number >= after // _BLOCK)
+        before = sum(sequence <= after for block in blocks[:1] for sequence in block)
+        return Entries(after, until, sum(map(len, blocks)) - before, blocks)
+
+    def _forget(self, sequence: int) -> None:
+        number = sequence // _BLOCK
+        del self._blocks[number][sequence]
+        if not self._blocks[number]:
+            del self._blocks[number]
 
 
 class StatusIndex:

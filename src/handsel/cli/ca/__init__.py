@@ -22,6 +22,7 @@ _VERBS = {
     "request": "A request for an issuing CA's certificate, for a root elsewhere.",
     "install": "The certificate that the root signed elsewhere.",
     "sign": "Sign an issuing CA, where the root is.",
+    "next-root": "The root that follows, where the root is.",
     "rotate": "A CA gets a new key, and no request fails.",
     "bundle": "The roots that clients must trust, as PEM.",
     "trust": "The roots in the trust stores of this machine.",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
-_config = click.option(
+config_if_any_option = click.option(
     "-f", "--config", type=click.Path(path_type=Path), default=None, envvar="HANDSEL_CONFIG",
     show_default="handsel.yaml here or in the usual places; without one, the authority alone", help="The mesh file.",
 )  # fmt: skip
@@ -28,7 +28,7 @@ _password = click.option(
 
 def place_options(verb: _Verb) -> _Verb:
     """`--config`, `--state` and `--key-password-file`."""
-    return _config(common.state_option(_password(verb)))
+    return config_if_any_option(common.state_option(_password(verb)))
 
 
 def find(config: Path | None, state: Path | None, password_file: Path | None, trust_domain: str | None = None) -> Place:

@@ -1,4 +1,4 @@
-"""`handsel ca rotate`: a CA gets a new key, and no request fails."""
+"""`handsel ca rotate`: a CA or the root gets a new key, and no request fails."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from handsel.cli import common
+from handsel.errors import ExitCode
 
 _state = click.option(
     "--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The server's state folder."
@@ -19,12 +20,12 @@ _reason = click.option("--reason", required=True, help="Why; it is kept in the j
 
 @click.group()
 def command() -> None:
-    """Replace an issuing CA by one with a new key, while everything runs.
+    """Replace an issuing CA or the root by one with a new key, while everything runs.
 
     \b
     Examples:
       handsel ca rotate issuing --state /var/lib/handsel
-      handsel ca rotate issuing partners --dry-run --state /var/lib/handsel
+      handsel ca rotate root --dry-run --state /var/lib/handsel
       handsel ca rotate status --state /var/lib/handsel
     """
 
@@ -42,11 +43,16 @@ def _print(found: dict[str, Any]) -> None:
         click.echo(f"  waits: {each}", err=True)
 
 
+_dry_run = click.option("--dry-run", is_flag=True, help="Name the holders that would be waited for; begin nothing.")
+_rehearse = click.option("--rehearse", is_flag=True, help="Play it with keys that are thrown away; begin nothing.")
+
+
 @command.command()
 @_name
 @_state
-@click.option("--dry-run", is_flag=True, help="Name the holders that would be waited for, and begin nothing.")
-def issuing(name: str, state: Path, *, dry_run: bool) -> None:
+@_dry_run
+@_rehearse
+def issuing(name: str, state: Path, *, dry_run: bool, rehearse: bool) -> None:
     """Begin the rotation of the issuing CA NAME. It goes on by itself: see `status`.
 
     \b
@@ -54,13 +60,40 @@ def issuing(name: str, state: Path, *, dry_run: bool) -> None:
       handsel ca rotate issuing --state /var/lib/handsel
       handsel ca rotate issuing partners --dry-run --state /var/lib/handsel
     """
-    found = _ask(state, "begin", name=name, dry_run=dry_run)
-    if not dry_run:
+    _begin(name, state, dry_run=dry_run, rehearse=rehearse)
+
+
+@command.command()
+@_state
+@_dry_run
+@_rehearse
+def root(state: Path, *, dry_run: bool, rehearse: bool) -> None:
+    """Begin the rotation of the root. Every issuing CA follows by itself, and the old root goes last: see `status`.
+
+    The new root has the key that tickets pin already, and is signed by the old one too. Where the root's key is
+    elsewhere, install the next root first: `handsel ca next-root` makes it.
+
+    \b
+    Examples:
+      handsel ca rotate root --rehearse --state /var/lib/handsel
+      handsel ca rotate root --state /var/lib/handsel
+    """
+    _begin("root", state, dry_run=dry_run, rehearse=rehearse)
+
+
+def _begin(name: str, state: Path, *, dry_run: bool, rehearse: bool) -> None:
+    found = _ask(state, "rehearse", name=name) if rehearse else _ask(state, "begin", name=name, dry_run=dry_run)
+    if not dry_run and not rehearse:
         _print(found)
         return
+    scenes = found.get("scenes", [])
+    for scene in scenes:
+        click.echo(f"fails: {scene['what']}: {scene['problem']}" if scene["problem"] else f"ok: {scene['what']}")
     for holder in found["waiting"]:
         click.echo(f"{holder} would be waited for")
     click.echo(f"{len(found['waiting'])} holders of {name} would be waited for", err=True)
+    if any(scene["problem"] for scene in scenes):
+        raise SystemExit(ExitCode.FAILED)
 
 
 @command.command()

@@ -186,11 +186,37 @@ class DoorServer:
             await self._task
 
 
-def server_context(roots: Sequence[Certificate]) -> ssl.SSLContext:
-    """TLS 1.3 for the server's door: a client certificate is optional and verified against `roots` when it comes.
+class DoorTls:
+    """TLS 1.3 of the server's door: a client certificate is optional and verified against the roots when it comes.
 
-    Load the server's own chain with `context.load_cert_chain`, also later: new connections use the new one.
+    What it shows and whom it trusts can change while the door is open: new connections see the newest.
     """
+
+    def __init__(self, roots: Sequence[Certificate]) -> None:
+        self._newest = _server_context(roots)
+        self._shown: tuple[Path, Path] | None = None
+        # The door has one context for ever, which can learn a root and never forget one; so it gives each connection to
+        # the newest, which is another one after the roots have changed.
+        self.context = _server_context(roots)
+        self.context.sni_callback = self._use_newest
+
+    def show(self, chain: Path, key: Path) -> None:
+        """Show this certificate from now on."""
+        self._newest.load_cert_chain(chain, key)
+        self._shown = chain, key
+
+    def trust(self, roots: Sequence[Certificate]) -> None:
+        """Believe client certificates of these roots from now on, and of no other."""
+        newest = _server_context(roots)
+        if self._shown is not None:
+            newest.load_cert_chain(*self._shown)
+        self._newest = newest
+
+    def _use_newest(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = self._newest
+
+
+def _server_context(roots: Sequence[Certificate]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_OPTIONAL

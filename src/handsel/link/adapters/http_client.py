@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx2
 
@@ -36,6 +37,9 @@ _MAXIMUM_FRAME = _LARGEST_ANSWER = 16 << 20
 class LinkClient:
     """A connection to the server at `url`, which must prove to be the trust domain's server.
 
+    `others` are addresses of servers of the same authority: when one cannot be reached, the next one is asked, and then
+    stayed with. What was sent once is not sent again: whoever asked may not know what became of it.
+
     `certificate` is a pair of files, chain and key; without it only `join` and `recover` are allowed. `roots` None: the
     server cannot be checked yet, and what comes is believed only when it proves itself (see `handsel.link.ticket`).
     """
@@ -46,8 +50,11 @@ class LinkClient:
         trust_domain: TrustDomain,
         roots: Sequence[Certificate] | None,
         certificate: tuple[Path, Path] | None = None,
+        *,
+        others: Sequence[str] = (),
     ) -> None:
-        self._url = _checked(url)
+        self._urls = [_checked(each) for each in (url, *others)]
+        self._asked = 0
         # The name is checked at any address: the server's certificate carries it, and nobody else's may.
         self._extensions = {"sni_hostname": trust_domain.server_dns}
         self._client = httpx2.AsyncClient(
@@ -68,15 +75,10 @@ class LinkClient:
 
     async def challenge(self) -> tuple[str, bytes]:
         """A challenge, and the SHA-256 of the certificate that the server showed on this client's connection."""
-        try:
-            async with self._client.stream(
-                "GET", f"{self._url}{PREFIX}/challenge", extensions=self._extensions
-            ) as response:
-                body = await _read_limited(response)
-                stream = response.extensions["network_stream"].get_extra_info("ssl_object")
-                seen = hashlib.sha256(stream.getpeercert(True)).digest()
-        except (httpx2.HTTPError, OSError) as error:
-            raise _unreachable(self._url, error) from error
+        async with self._ask("GET", "challenge") as response:
+            body = await _read_limited(response)
+            stream = response.extensions["network_stream"].get_extra_info("ssl_object")
+            seen = hashlib.sha256(stream.getpeercert(True)).digest()
         if response.status_code == httpx2.codes.NOT_FOUND:
             raise ProtocolError("the server is older than this host: it knows no challenge")
         if response.status_code != httpx2.codes.OK:
@@ -84,10 +86,10 @@ class LinkClient:
         return Challenge.decode(body).challenge, seen
 
     async def join(self, request: JoinRequest) -> JoinResponse:
-        return JoinResponse.decode(await self._post("join", request.encode()))
+        return JoinResponse.decode(await self._post("join", request.encode(), elsewhere=False))
 
     async def recover(self, request: RecoverRequest) -> Chain:
-        return Chain.decode(await self._post("recover", request.encode()))
+        return Chain.decode(await self._post("recover", request.encode(), elsewhere=False))
 
     async def renew(self, request: RenewRequest) -> Chain:
         return Chain.decode(await self._post("renew", request.encode()))
@@ -100,26 +102,42 @@ class LinkClient:
 
     async def watch(self, since: int) -> AsyncIterator[Frame]:
         """Frames after `since`, pings included, until the server ends. Raises `Unreachable` when it breaks off."""
-        url = f"{self._url}{PREFIX}/watch?since={since}"
-        try:
-            async with self._client.stream("GET", url, timeout=_WATCH_TIMEOUT, extensions=self._extensions) as response:
-                if response.status_code != httpx2.codes.OK:
-                    raise _refusal(response.status_code, await _read_limited(response))
-                buffer = bytearray()
-                async for piece in response.aiter_raw():
-                    buffer += piece
-                    for frame in _take_frames(buffer):
-                        yield frame
-        except (httpx2.HTTPError, OSError) as error:
-            raise _unreachable(self._url, error) from error
+        async with self._ask("GET", f"watch?since={since}", timeout=_WATCH_TIMEOUT) as response:
+            if response.status_code != httpx2.codes.OK:
+                raise _refusal(response.status_code, await _read_limited(response))
+            buffer = bytearray()
+            async for piece in response.aiter_raw():
+                buffer += piece
+                for frame in _take_frames(buffer):
+                    yield frame
 
-    async def _post(self, call: str, body: bytes) -> bytes:
-        url = f"{self._url}{PREFIX}/{call}"
-        try:
-            async with self._client.stream("POST", url, content=body, extensions=self._extensions) as response:
-                answer = await _read_limited(response)
-        except (httpx2.HTTPError, OSError) as error:
-            raise _unreachable(self._url, error) from error
+    @contextlib.asynccontextmanager
+    async def _ask(
+        self, method: str, call: str, *, elsewhere: bool = True, **options: Any
+    ) -> AsyncIterator[httpx2.Response]:
+        """The answer of the first server that can be reached; `elsewhere` False: of the one that was asked last."""
+        for others_left in reversed(range(len(self._urls) if elsewhere else 1)):
+            at = self._asked
+            url = f"{self._urls[at]}{PREFIX}/{call}"
+            try:
+                async with self._client.stream(method, url, extensions=self._extensions, **options) as response:
+                    if response.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
+                        self._leave(at)
+                    yield response
+                    return
+            except (httpx2.HTTPError, OSError) as error:
+                self._leave(at)
+                if not (others_left and isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)):
+                    raise _unreachable(self._urls[at], error) from error
+
+    def _leave(self, at: int) -> None:
+        """The next server is asked from now on, unless somebody saw to that already."""
+        if self._asked == at:
+            self._asked = (at + 1) % len(self._urls)
+
+    async def _post(self, call: str, body: bytes, *, elsewhere: bool = True) -> bytes:
+        async with self._ask("POST", call, elsewhere=elsewhere, content=body) as response:
+            answer = await _read_limited(response)
         if response.status_code != httpx2.codes.OK:
             raise _refusal(response.status_code, answer)
         return answer
@@ -219,12 +237,13 @@ def _unreachable(url: str, error: Exception) -> HandselError:
 
 def _refusal(status: int, body: bytes) -> HandselError:
     text = body[:_LONGEST_REFUSAL].decode(errors="replace")
+    text, _, next_step = text.partition("\n")
     code, _, message = text.partition(" ")
     kinds: dict[str, type[HandselError]] = {Refused.code: Refused, TicketRefused.code: TicketRefused}
     if code in kinds:
-        return kinds[code](message)
+        return kinds[code](message, next_step=next_step)
     if status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
-        return NotAuthorised(text)
+        return NotAuthorised(text, next_step=next_step)
     if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
         return Unreachable(f"the server failed: {text}")
     return ProtocolError(f"the server answered {status}: {text}")

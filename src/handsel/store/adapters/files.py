@@ -43,6 +43,10 @@ def hold_lock(path: Path, holder: str) -> Iterator[None]:
     """Hold a lock file with our pid in it. Raises `StateInUse` naming the process that holds it, or `StateError`."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError as error:
+        raise StateError(
+            f"there is no folder {path.parent}", next_step="is --state the folder of a server, or of an agent?"
+        ) from error
     except OSError as error:
         raise StateError(
             f"{path} cannot be written: {error.strerror}",

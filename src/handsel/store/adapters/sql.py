@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from handsel.errors import HandselError, ReadOnly, StateError
 from handsel.store import journal
 from handsel.store.adapters.changes import Changes
+from handsel.store.adapters.prepared import Prepared
 from handsel.store.journal import JournalEntry
 from handsel.store.outcome import Appliers, Writes
 
@@ -31,6 +32,9 @@ _LARGEST_GROUP = 512
 _TRIES = 4
 ALONE = "main"
 """The log of a server that is alone with its database."""
+
+PREPARED = "prepared"
+"""Where a connection keeps its `Prepared`, if it has one; see `run` and `rows`."""
 
 metadata = sa.MetaData()
 """The schema. Each room's `tables` adapter adds its tables to it."""
@@ -136,7 +140,8 @@ class SqlStore(ABC):
         number, previous = self._head
         canonical = entry.canonical()
         self._head = (number + 1, journal.link(previous, canonical))
-        connection.execute(_APPEND, {"log": self.log, "number": number + 1, "entry": canonical, "hash": self._head[1]})
+        values = {"log": self.log, "number": number + 1, "entry": canonical, "hash": self._head[1]}
+        run(connection, _APPEND, values)
 
     def _write_until_closed(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -194,7 +199,7 @@ class SqlStore(ABC):
     def _try(self, group: list[_Job], *, careful: bool) -> tuple[dict[int, BaseException], set[str]] | None:
         failed: dict[int, BaseException] = {}
         topics: set[str] = set()
-        self._writer.exec_driver_sql(self._BEGIN)
+        self._say(self._BEGIN)
         for index, (writes, _) in enumerate(group):
             error = self._apply(writes, careful=careful)
             if error is None:
@@ -204,7 +209,7 @@ class SqlStore(ABC):
                 return None
             failed[index] = error
         self._announce(topics)
-        self._writer.exec_driver_sql("COMMIT")
+        self._say("COMMIT")
         return failed, topics
 
     def _fail(self, group: list[_Job], error: sa.exc.SQLAlchemyError) -> None:
@@ -216,7 +221,7 @@ class SqlStore(ABC):
         """Carry out the writes of one outcome. `careful`: if one fails, what came before this outcome stays."""
         head_before = self._head
         if careful:
-            self._writer.exec_driver_sql("SAVEPOINT outcome")
+            self._say("SAVEPOINT outcome")
         try:
             for write in writes:
                 self._appliers[type(write)](self._writer, write)
@@ -226,18 +231,22 @@ class SqlStore(ABC):
             # Whatever an outcome breaks must not end the writer.
             self._head = head_before
             if careful:
-                self._writer.exec_driver_sql("ROLLBACK TO SAVEPOINT outcome")
-                self._writer.exec_driver_sql("RELEASE SAVEPOINT outcome")
+                self._say("ROLLBACK TO SAVEPOINT outcome")
+                self._say("RELEASE SAVEPOINT outcome")
             return error
         if careful:
-            self._writer.exec_driver_sql("RELEASE SAVEPOINT outcome")
+            self._say("RELEASE SAVEPOINT outcome")
         return None
 
     def _roll_back(self) -> None:
         with contextlib.suppress(sa.exc.SQLAlchemyError):  # there may be no transaction to end
-            self._writer.exec_driver_sql("ROLLBACK")
+            self._say("ROLLBACK")
 
     # What differs between databases; what a database does not need, it leaves as it is
+
+    def _say(self, words: str) -> None:
+        """Begin or end a transaction."""
+        self._writer.exec_driver_sql(words)
 
     def _ready(self) -> None:  # noqa: B027
         """Before a group: the connection to write on is there. Raises `StateError`."""
@@ -270,6 +279,23 @@ _LINES = (
 
 def _reason(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+
+
+def run(connection: sa.Connection, statement: sa.Executable, parameters: Mapping[str, Any]) -> int:
+    """For appliers, what is done often: how many rows a change is about.
+
+    The statement lives as long as the program, with parameters of the same names each time, so that it is prepared.
+    """
+    prepared: Prepared | None = connection.info.get(PREPARED)
+    count = prepared.run(statement, parameters) if prepared is not None else None
+    return connection.execute(statement, parameters).rowcount if count is None else count
+
+
+def rows(connection: sa.Connection, statement: sa.Executable, parameters: Mapping[str, Any]) -> Sequence[Any]:
+    """The same for a query: what it finds."""
+    prepared: Prepared | None = connection.info.get(PREPARED)
+    found = prepared.rows(statement, parameters) if prepared is not None else None
+    return connection.execute(statement, parameters).fetchall() if found is None else found
 
 
 def one_at_a_time(connection: sa.Connection, what: str) -> None:

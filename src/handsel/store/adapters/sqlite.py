@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from handsel.errors import StateError
 from handsel.store.adapters import schema
 from handsel.store.adapters.prepared import Prepared
-from handsel.store.adapters.sql import SqlStore, Topics
+from handsel.store.adapters.sql import PREPARED, SqlStore, Topics
 from handsel.store.migrations import HEAD
 from handsel.store.outcome import Appliers
 
@@ -21,6 +21,7 @@ class SqliteStore(SqlStore):
     """A `Store` over one file. Call `read` from one thread only."""
 
     _BEGIN = "BEGIN IMMEDIATE"
+    _writing: Prepared
 
     def __init__(
         self, path: Path, appliers: Appliers, *, topics: Topics | None = None, read_only: bool = False
@@ -42,6 +43,15 @@ class SqliteStore(SqlStore):
             if found is not None:
                 return found
         return self._reader.execute(statement, parameters).fetchall()
+
+    def _connect(self, engine: sa.Engine) -> sa.Connection:
+        connection = super()._connect(engine)
+        self._writing = Prepared(connection.connection.driver_connection)  # type: ignore[arg-type]  # it is SQLite's
+        connection.info[PREPARED] = self._writing
+        return connection
+
+    def _say(self, words: str) -> None:
+        self._writing.say(words)
 
     def _close_connections(self) -> None:
         self._reader.close()

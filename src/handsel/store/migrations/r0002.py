@@ -20,6 +20,7 @@ _LOG = "main"
 _certificates = sa.table(
     "certificates", sa.column("serial"), sa.column("identity"), sa.column("issuer"), sa.column("profile"),
     sa.column("key_pin"), sa.column("fingerprint"), sa.column("log"), sa.column("der", sa.LargeBinary),
+    sa.column("state"), sa.column("number", sa.BigInteger),
 )  # fmt: skip
 _names = sa.table("certificate_names", sa.column("serial"), sa.column("name"))
 
@@ -27,8 +28,10 @@ _names = sa.table("certificate_names", sa.column("serial"), sa.column("name"))
 def upgrade() -> None:
     journal()
     tables.upgrade()
+    issued = 0
     for row in op.get_bind().execute(sa.select(_certificates)).fetchall():
-        _complete(row)
+        issued += row.state == "issued"
+        _complete(row, issued if row.state == "issued" else None)
 
 
 def journal() -> None:
@@ -48,10 +51,10 @@ def journal() -> None:
     op.drop_table("journal_0001")
 
 
-def _complete(row: sa.Row[Any]) -> None:
+def _complete(row: sa.Row[Any], number: int | None) -> None:
     """The first release had one CA and three profiles, and kept in rows what certificates say."""
     connection = op.get_bind()
-    values = {"issuer": "issuing", "profile": _profile(row.identity), "log": _LOG}
+    values = {"issuer": "issuing", "profile": _profile(row.identity), "log": _LOG, "number": number}
     names = {row.identity}
     if row.der is not None:
         certificate = Certificate(row.der)

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("identifier", sa.Text(), nullable=False),
+        sa.Column("expires", sa.Float(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
@@ -35,6 +36,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("status = 'processing'"),
             postgresql_where=sa.text("status = 'processing'"),
         )
+        batch_op.create_index(batch_op.f("ix_acme_authorizations_expires"), ["expires"], unique=False)
 
     op.create_table(
         "acme_external_keys",
@@ -42,6 +44,12 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "acme_limits",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("full_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
         "acme_nonce_keys",
@@ -65,6 +73,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("created", sa.Float(), nullable=False),
+        sa.Column("expires", sa.Float(), nullable=False),
         sa.Column("replaces", sa.Text(), nullable=True),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
@@ -81,6 +90,7 @@ def upgrade() -> None:
             postgresql_where=sa.text("status = 'processing'"),
         )
         batch_op.create_index(batch_op.f("ix_acme_orders_account"), ["account"], unique=False)
+        batch_op.create_index(batch_op.f("ix_acme_orders_expires"), ["expires"], unique=False)
 
     op.create_table(
         "administrators",
@@ -166,6 +176,8 @@ def upgrade() -> None:
         "ticket_uses",
         sa.Column("ticket_id", sa.Text(), nullable=False),
         sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("told", sa.Float(), nullable=True),
+        sa.Column("untold", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("ticket_id"),
     )
     op.create_table(
@@ -205,6 +217,14 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("key_pin", sa.Text(), server_default=sa.text("''"), nullable=False))
         batch_op.add_column(sa.Column("fingerprint", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("log", sa.Text(), server_default=sa.text("''"), nullable=False))
+        batch_op.add_column(sa.Column("number", sa.BigInteger(), nullable=True))
+        batch_op.create_index(
+            "certificates_issued",
+            ["log", "number"],
+            unique=True,
+            sqlite_where=sa.text("number IS NOT NULL"),
+            postgresql_where=sa.text("number IS NOT NULL"),
+        )
         batch_op.create_index(
             "certificates_unfinished",
             ["log"],
@@ -215,3 +235,12 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_certificates_fingerprint"), ["fingerprint"], unique=False)
         batch_op.create_index(batch_op.f("ix_certificates_key_pin"), ["key_pin"], unique=False)
         batch_op.create_index(batch_op.f("ix_certificates_not_after"), ["not_after"], unique=False)
+
+    with op.batch_alter_table("tickets", schema=None) as batch_op:
+        batch_op.create_index(
+            "tickets_unused",
+            ["expires"],
+            unique=False,
+            sqlite_where=sa.text("NOT redeemed"),
+            postgresql_where=sa.text("NOT redeemed"),
+        )

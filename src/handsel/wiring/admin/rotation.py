@@ -22,6 +22,9 @@ def acts(rotations: Rotations) -> Acts:
         dry_run = asked.wish.get("dry_run") is True
         return await rotations.begin(_name(asked), by=asked.by, dry_run=dry_run)
 
+    async def rehearse(asked: Asked) -> Any:
+        return await rotations.rehearse(_name(asked))
+
     async def pause(asked: Asked) -> Any:
         return await rotations.control(_name(asked), by=asked.by, paused=True)
 
@@ -37,7 +40,10 @@ def acts(rotations: Rotations) -> Acts:
     async def taint(asked: Asked) -> Any:
         return await rotations.taint(_name(asked), by=asked.by, reason=_reason(asked))
 
-    verbs = {"begin": begin, "pause": pause, "resume": resume, "undo": undo, "override": override, "taint": taint}
+    verbs = {
+        "begin": begin, "rehearse": rehearse, "pause": pause, "resume": resume, "undo": undo, "override": override,
+        "taint": taint,
+    }  # fmt: skip
     return {
         ("GET", "/v1/rotations"): Act(Role.VIEWER, everything),
         **{("POST", f"/v1/rotations/{verb}"): Act(Role.ADMINISTRATOR, act) for verb, act in verbs.items()},

@@ -7,7 +7,8 @@ from typing import Any
 from handsel.acme import jws as signatures
 from handsel.acme.lifecycle import Status
 from handsel.acme.problems import Problem
-from handsel.authority.acme import accounts, limits
+from handsel.authority.acme import accounts
+from handsel.authority.acme.limits import Bucket, counted_address
 from handsel.authority.acme.model import Account, random_id
 from handsel.authority.acme.orders import ORDER_LIFETIME
 from handsel.authority.adapters.acme_http.answers import json_answer
@@ -29,17 +30,15 @@ async def new_account(means: Means, signed: Signed) -> Response:
     if wish.get("onlyReturnExisting") is True:
         raise Problem("accountDoesNotExist", "there is no account with this key")
     settings = means.settings()
-    client = signed.call.request.client
-    refused = means.buckets.take([(f"accounts of {client}", settings.limits.accounts_per_address)])
-    if refused:
-        raise limits.too_many("this address", refused[1], signed.call.at("limits"))
     binding = wish.get("externalAccountBinding")
     external = None
     if binding is not None:
         found = await means.objects.external_key(accounts.binding_key_id(binding))
         external = accounts.check_binding(binding, signed.key, signed.call.url, found, now())
     outcome = accounts.open_account(signed.key, wish, external, settings, account_id=random_id(), now=now())
-    await means.commit(signed, outcome.writes)
+    client = counted_address(signed.call.request.client)
+    counted = Bucket(f"accounts of {client}", settings.limits.accounts_per_address, "this address")
+    await means.commit_counted(signed, [counted], outcome.writes)
     return _show(signed.call, outcome.answer, 201)
 
 

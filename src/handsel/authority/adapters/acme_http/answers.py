@@ -62,7 +62,7 @@ def show_order(
         "status": state,
         "expires": text_of(order.expires),
         "identifiers": [each.to_json() for each in order.identifiers],
-        "authorizations": [call.at("authz", each) for each in order.authorizations],
+        "authorizations": [call.at("authz", each.authorization_id) for each in authorizations],  # that are still there
         "finalize": f"{url}/finalize",
         "profile": order.profile,
     }

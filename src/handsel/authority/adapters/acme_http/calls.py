@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from handsel.acme.jws import Jwk, Jws
 from handsel.acme.lifecycle import Status
 from handsel.acme.problems import Problem, malformed
-from handsel.authority.acme.limits import Buckets
+from handsel.authority.acme.limits import Bucket, Buckets, TooFew
 from handsel.authority.acme.model import Account, ExternalKey
 from handsel.authority.acme.orders import requester_of
 from handsel.authority.adapters.acme_http.probing import Probing
@@ -66,7 +67,7 @@ class Signed:
     account: Account | None
     writes: Writes
 
-    @property
+    @cached_property
     def wish(self) -> dict[str, Any]:
         return self.jws.json()
 
@@ -95,6 +96,16 @@ class Means:
         """Make what a call leads to durable, its nonce with it."""
         if signed.writes or writes:
             await self.store.commit((*signed.writes, *writes))
+
+    async def commit_counted(self, signed: Signed, wanted: Sequence[Bucket], writes: Writes) -> None:
+        """The same for what has limits. Raises `Problem` (`rateLimited`) when there was too much of it lately."""
+        taken = self.buckets.take(wanted, signed.call.at("limits"))
+        try:
+            await self.commit(signed, (*writes, *taken))
+        except TooFew as error:
+            self.buckets.learn(error)
+            raise
+        self.buckets.keep(taken)
 
     async def again(self, signed: Signed) -> Signed:
         """The call, with its account as it is now. Raises `Problem` when that was closed meanwhile."""

@@ -67,7 +67,7 @@ class AcmeDoor:
         self._speakers = Speakers(objects, nonces)
         self._means = Means(
             store, objects, directory, issuing, domain, settings, Probing(store, objects, probe, on_bug), chains,
-            Buckets(time.monotonic),
+            Buckets(time.time),
         )  # fmt: skip
 
     async def recover(self) -> None:
@@ -172,9 +172,10 @@ class AcmeDoor:
 _WITHOUT_SIGNATURE = ("directory", "new-nonce", "renewal-info", "limits")
 
 
+_BY_SHAPE = {(pattern[0], len(pattern)): (pattern, resource) for pattern, resource in RESOURCES.items()}
+
+
 def find(parts: tuple[str, ...]) -> Resource | None:
     """The resource at a path."""
-    for pattern, resource in RESOURCES.items():
-        if len(pattern) == len(parts) and all(p in ("*", part) for p, part in zip(pattern, parts, strict=True)):
-            return resource
-    return None
+    pattern, resource = _BY_SHAPE.get((parts[0], len(parts)), ((), None))
+    return resource if all(p in ("*", part) for p, part in zip(pattern, parts, strict=False)) else None

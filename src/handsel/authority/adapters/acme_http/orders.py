@@ -9,7 +9,8 @@ from handsel.acme import jws as signatures
 from handsel.acme.certid import CertificateId
 from handsel.acme.problems import Identifier, Problem, malformed
 from handsel.authority import service
-from handsel.authority.acme import accounts, limits, orders, renewal
+from handsel.authority.acme import accounts, orders, renewal
+from handsel.authority.acme.limits import Bucket, registered_names
 from handsel.authority.acme.model import ExternalKey, Order, Saved
 from handsel.authority.adapters.acme_http.answers import show_order
 from handsel.authority.adapters.acme_http.calls import Means, Signed, time_of
@@ -35,14 +36,14 @@ async def new_order(means: Means, signed: Signed) -> Response:
         means.issuing.issuers()[profile.issuer],
     )  # fmt: skip
     replaced, freed = await _replaced(means, signed, identifiers)
-    if replaced is None or now() < renewal.window(replaced[1], means.issuing.issuers()).start:
-        _count(means, signed, identifiers)
     proven = await means.objects.proven_ahead(owner.account_id, [each.value.removeprefix("*.") for each in identifiers])
     outcome = orders.make_order(
         owner, identifiers, profile, proven, not_after=time_of(wish.get("notAfter")),
         replaces=str(replaced[0]) if replaced else None, now=now(),
     )  # fmt: skip
-    await means.commit(signed, (*freed, *outcome.writes))
+    early = replaced is None or now() < renewal.window(replaced[1], means.issuing.issuers()).start
+    counted = _buckets(means, signed, identifiers) if early else ()
+    await means.commit_counted(signed, counted, (*freed, *outcome.writes))
     return await _show(means, signed, outcome.answer, 201)
 
 
@@ -70,11 +71,11 @@ async def finalize(means: Means, signed: Signed) -> Response:
     done: list[Order] = []
 
     def fulfil(leaves: tuple[Leaf, ...]) -> Writes:
-        done.append(orders.fulfilled(found, csr_der, leaves[0].certificate.serial))
+        done.append(orders.fulfilled(found, csr_der, leaves[0].certificate))
         return (Saved(done[0]),)
 
     await means.issuing.issue(Intent((*signed.writes, under_way, *intent.writes), intent.drafts), also=fulfil)
-    return await _show(means, signed, done[0], 200)
+    return show_order(signed.call, done[0], authorizations, now(), 200)
 
 
 async def _replaced(
@@ -95,18 +96,13 @@ async def _replaced(
     return (named, record), renewal.take_over(holder, authorizations, now()).writes
 
 
-def _count(means: Means, signed: Signed, identifiers: Sequence[Identifier]) -> None:
-    """Raise `Problem` (`rateLimited`) when there were too many orders lately."""
-    settings = means.settings().limits
-    names = limits.registered_names(identifiers)
-    refused = means.buckets.take([
-        (f"account {signed.owner.account_id}", settings.orders_per_account),
-        *((f"name {name}", settings.orders_per_name) for name in names),
-    ])  # fmt: skip
-    if refused:
-        bucket, seconds = refused
-        what = "this account" if bucket.startswith("account ") else bucket.removeprefix("name ")
-        raise limits.too_many(what, seconds, signed.call.at("limits"))
+def _buckets(means: Means, signed: Signed, identifiers: Sequence[Identifier]) -> tuple[Bucket, ...]:
+    """What an order is counted under."""
+    limits = means.settings().limits
+    return (
+        Bucket(f"account {signed.owner.account_id}", limits.orders_per_account, "this account"),
+        *(Bucket(f"name {name}", limits.orders_per_name, name) for name in registered_names(identifiers)),
+    )
 
 
 def _profile(offered: Sequence[Profile], wanted: Any, external: ExternalKey | None) -> Profile:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from handsel.agent import renewal
+from handsel.link.messages import Signing
 from tests.agent.things import identity
 from tests.support import NOW
 
@@ -32,6 +33,18 @@ def test_the_moment_is_the_same_whenever_it_is_asked(fleet):
 
 def test_a_person_can_say_how_long_before_the_end(fleet):
     assert renewal.due(fleet[0], timedelta(minutes=50)) == NOW + timedelta(minutes=10)
+
+
+def test_what_another_ca_signed_is_renewed_soon_and_not_all_at_once(authority, fleet):
+    """Within a tenth of life from when the other one took over, but none that is younger than a fifth."""
+    half_an_hour = Signing(b"another", NOW + timedelta(minutes=20))
+    waits = [renewal.due(leaf, None, half_an_hour) - half_an_hour.since for leaf in fleet]
+    assert all(timedelta() <= wait <= timedelta(minutes=5) for wait in waits)
+    assert len({int(wait / timedelta(seconds=30)) for wait in waits}) > 4
+    at_once = Signing(b"another", NOW)
+    assert all(renewal.due(leaf, None, at_once) == NOW + timedelta(minutes=10) for leaf in fleet)
+    same = Signing(authority.issuer.certificate.key_id, NOW)
+    assert [renewal.due(leaf, None, same) for leaf in fleet] == [renewal.due(leaf, None) for leaf in fleet]
 
 
 def test_waiting_grows_with_every_failure_and_ends_at_half_a_minute():

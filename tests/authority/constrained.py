@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from dataclasses import replace
 
@@ -10,10 +11,10 @@ from cryptography.hazmat.primitives import hashes
 
 from handsel.authority.model import Issuer
 from handsel.pki.certificate import Certificate
+from handsel.pki.keys import PrivateKey
 from tests.ca_keys import ca_key
 from tests.support import TestAuthority
 
-_ROOT_KEY = ca_key()
 
 
 def constrained(
@@ -28,13 +29,18 @@ def constrained(
     return replace(issuer, certificate=_again(issuer.certificate, said))
 
 
+@functools.cache
+def _root_key() -> PrivateKey:
+    return ca_key()
+
+
 def _again(certificate: Certificate, said: x509.NameConstraints) -> Certificate:
     old = certificate.parsed
     builder = x509.CertificateBuilder(
         old.issuer, old.subject, old.public_key(), old.serial_number, old.not_valid_before_utc, old.not_valid_after_utc,
         list(old.extensions),
     )  # fmt: skip
-    return Certificate.of(builder.add_extension(said, critical=True).sign(_ROOT_KEY.handle, hashes.SHA256()))
+    return Certificate.of(builder.add_extension(said, critical=True).sign(_root_key().handle, hashes.SHA256()))
 
 
 def _general(names: dict[str, list[str]] | None) -> list[x509.GeneralName] | None:

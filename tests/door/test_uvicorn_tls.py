@@ -134,6 +134,30 @@ async def test_a_new_chain_is_shown_to_new_connections(living_authority, tmp_pat
         assert await shown(port) == renewed.leaf.der
 
 
+async def test_a_root_that_is_trusted_no_more_lets_nobody_in(living_authority, tmp_path):
+    """While both are trusted both get in; then each alone, the other one being the control."""
+    next_one = TestAuthority.make(living_authority.now)
+    old, new = (
+        client_context(living_authority, write_pair(tmp_path, name, authority.pair(AGENT)))
+        for name, authority in (("old", living_authority), ("new", next_one))
+    )
+
+    async def gets_in(port: int, context: ssl.SSLContext) -> bool:
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            return b" 200 " in await ask(port, context, GET)
+        return False
+
+    async with tls_door(tmp_path, living_authority, Peers().routes) as (port, tls):
+        for roots, expected in (
+            ((living_authority,), (True, False)),
+            ((next_one, living_authority), (True, True)),
+            ((next_one,), (False, True)),
+        ):
+            tls.trust([each.issuer.root for each in roots])
+            assert (await gets_in(port, old), await gets_in(port, new)) == expected
+        assert b" 200 " in await ask(port, client_context(living_authority), GET)  # without a certificate: as ever
+
+
 @pytest.mark.parametrize(("size", "status"), [(MAXIMUM_BODY, b" 200 "), (MAXIMUM_BODY + 1, b" 413 ")])
 async def test_a_body_has_a_limit(living_authority, tmp_path, size, status):
     async def take(request: Request) -> Response:

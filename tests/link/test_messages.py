@@ -26,7 +26,8 @@ chains = st.lists(st.sampled_from(CERTIFICATES), max_size=3).map(tuple)
 names = st.lists(text, max_size=3).map(tuple)
 identities = st.sampled_from([TRUST_DOMAIN.workload("default", "web"), TRUST_DOMAIN.server])
 # Zero stands for "none" on the wire.
-moments = st.none() | st.integers(1, 253402300799).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+times = st.integers(1, 253402300799).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+moments = st.none() | times
 spans = st.none() | st.integers(1, 2**32 - 1).map(lambda milliseconds: timedelta(milliseconds=milliseconds))
 
 evidence = st.builds(joining.Evidence, st.lists(body, max_size=3).map(tuple), body, body, text)
@@ -52,7 +53,7 @@ MESSAGES = {
     "Chain": st.builds(m.Chain, chains),
     "Report": st.builds(m.Report, st.lists(reports, max_size=2).map(tuple)),
     "Assignment": st.builds(m.Assignment, st.lists(assigned, max_size=2).map(tuple)),
-    "Bundle": st.builds(m.Bundle, chains),
+    "Bundle": st.builds(m.Bundle, chains, signing=st.none() | st.builds(m.Signing, st.binary(min_size=1), times)),
     "Resources": st.builds(m.Resources, st.lists(published, max_size=2).map(tuple), names),
 }
 every_message = pytest.mark.parametrize("name", MESSAGES)

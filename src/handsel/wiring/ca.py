@@ -180,6 +180,7 @@ def read_one(pem: bytes) -> Certificate:
 def show(place: Place) -> dict[str, Any]:
     """The CAs, where their keys are, when they end, and what a person should do about it. Raises `StateError`."""
     keys = place.open()
+    keys.roots.newest()  # an authority that is not there is said here
     moment = _now()
     names = (ROOT, *keys.names())
     stored = [each for name in names for each in keys.generations(name)]

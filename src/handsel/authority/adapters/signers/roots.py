@@ -86,8 +86,10 @@ class RootFiles:
 
     def newest(self) -> tuple[str, Certificate]:
         """The newest root, trusted yet or not, and its name."""
-        name = self._files.generations(ROOT)[-1]
-        return name, self._files.get(name)
+        names = self._files.generations(ROOT)
+        if not names:
+            raise _no_authority(self._files.folder)
+        return names[-1], self._files.get(names[-1])
 
     def name_of(self, root: Certificate) -> str:
         """Under which name a root is kept."""
@@ -195,6 +197,10 @@ def _after(name: str) -> str:
     return generation(ROOT, int(number or 1) + 1)
 
 
+def _no_authority(folder: Path) -> StateError:
+    return StateError(f"there is no authority in {folder}", next_step="the first start of `handsel server` makes it")
+
+
 def read_roots(folder: Path) -> tuple[Certificate, ...]:
     """The trusted roots of the authority in this folder. Raises `StateError`."""
     path = folder / _TRUSTED
@@ -202,9 +208,7 @@ def read_roots(folder: Path) -> tuple[Certificate, ...]:
         path = folder / f"{ROOT}.crt"
     try:
         return parse_pem(path.read_bytes())
-    except FileNotFoundError as error:
-        raise StateError(
-            f"there is no authority in {folder}", next_step="the first start of `handsel server` makes it"
-        ) from error
+    except FileNotFoundError:
+        raise _no_authority(folder) from None
     except (OSError, ValueError) as error:
         raise StateError(f"{path} cannot be read: {error}") from error

@@ -71,10 +71,10 @@ def with_keys(folder: Path, config: str = "", *, prefix: str = "handsel-") -> st
     if not IN_TOKEN or re.search(r"^  keys: ", config, re.MULTILINE):
         return config
     uri = _prefixed(init_token(folder / "token"), prefix)
-    return _merged(config or "services: {}\n", f'keys: "{uri}"')
+    return merged(config or "services: {}\n", f'keys: "{uri}"')
 
 
-def _merged(config: str, setting: str) -> str:
+def merged(config: str, setting: str) -> str:
     """The file with one more setting of `authority`. The line of its own that it takes is that of an empty first line,
     so that the numbers of the others stay.
     """

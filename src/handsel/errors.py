@@ -16,6 +16,11 @@ HandselError
 ├── TicketRefused      HS-A002  operator   a join ticket is wrong, used or too old
 ├── KeyRefused         HS-A003  peer       a key that is weak, known to others, or somebody else's
 ├── ProfileRefused     HS-A004  operator   a profile whose certificates would break a standard
+├── StoreUnreadable    HS-K001  operator   a key store that is damaged, or no key store at all
+├── StorePasswordWrong HS-K002  operator   the password of a key store is wrong or missing
+├── KeyPasswordWrong   HS-K003  operator   the password of one key in a store is wrong or missing
+├── StoreRefused       HS-K004  operator   a key store that is too large, asks for too much, or cannot be written so
+├── ContextRefused     HS-K005  operator   a TLS context that cannot be made as it was declared
 ├── Conflict           HS-D001  us         a precondition of a write no longer holds
 ├── NonceSpent         HS-D002  peer       an ACME nonce was used before, here or at another server
 └── Bug                HS-X001  us         an invariant of our own is broken
@@ -169,6 +174,36 @@ class ProfileRefused(Refused):
     """A profile's certificates would break a standard; the message names the finding."""
 
     code, fault, exit_code = "HS-A004", Fault.OPERATOR, ExitCode.USAGE
+
+
+class StoreUnreadable(HandselError):
+    """A key store that is damaged, or bytes that are none."""
+
+    code, fault = "HS-K001", Fault.OPERATOR
+
+
+class StorePasswordWrong(HandselError):
+    """The password of a key store is wrong, or it needs one and none was given."""
+
+    code, fault = "HS-K002", Fault.OPERATOR
+
+
+class KeyPasswordWrong(HandselError):
+    """The same of one key in a store."""
+
+    code, fault = "HS-K003", Fault.OPERATOR
+
+
+class StoreRefused(HandselError):
+    """A key store that is too large or asks for too much work, or entries that a format cannot hold."""
+
+    code, fault = "HS-K004", Fault.OPERATOR
+
+
+class ContextRefused(HandselError):
+    """A TLS context that cannot be made as it was declared."""
+
+    code, fault = "HS-K005", Fault.OPERATOR
 
 
 class Conflict(HandselError):

@@ -182,8 +182,11 @@ def test_only_files_that_are_named_are_read():
     assert held.wanted_files(workload()) == ["file-cert:/c~/k", "file-root:/r"]
 
 
+_LAYOUT = Layout(Path("/s"), Path("/r"))
+
+
 def test_a_report_says_what_was_chosen_and_how_it_is(authority):
-    layout, pair = Layout(Path("/s"), Path("/r")), authority.pair(identity("web"))
+    layout, pair = _LAYOUT, authority.pair(identity("web"))
     rejection = Rejection(CLUSTER, ("emoji",), "no")
     said = held.report(workload(pair), layout, "10.0.0.7", in_sync=True, rejections=(rejection,))
     assert (said.service, said.address, said.in_sync, said.rejections) == ("web", "10.0.0.7", True, (rejection,))
@@ -195,14 +198,15 @@ def test_a_report_says_what_was_chosen_and_how_it_is(authority):
 
 def test_a_program_finds_its_own_port_and_its_callees():
     ports = Ports(8001, 8002, 8003, {"emoji": 8004, "user-data": 8005})
-    variables = held.environment(workload(ports=ports))
+    variables = held.environment(workload(ports=ports), _LAYOUT)
     assert variables["PORT"] == "8001"
     assert (variables["EMOJI_ADDR"], variables["EMOJI_URL"]) == ("127.0.0.1:8004", "http://127.0.0.1:8004")
     assert variables["USER_DATA_ADDR"] == "127.0.0.1:8005"
     assert variables["http_proxy"] == "http://127.0.0.1:8003"
     assert "127.0.0.1" in variables["no_proxy"]
+    assert (variables["HANDSEL_IDENTITY"], variables["HANDSEL_ROOTS"]) == ("/s/workloads/web", "/s/roots.crt")
     with pytest.raises(Bug):
-        held.environment(workload(ports=None))
+        held.environment(workload(ports=None), _LAYOUT)
 
 
 def test_a_program_inherits_no_proxy_and_finds_our_python_first():

@@ -16,7 +16,6 @@ from tests.ca_keys import ca_key
 from tests.support import TestAuthority
 
 
-
 def constrained(
     authority: TestAuthority, *, permitted: dict[str, list[str]] | None = None, excluded: dict[str, list[str]] | None = None,
     at_root: bool = True,

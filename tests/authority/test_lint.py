@@ -251,7 +251,7 @@ def test_specimens_have_every_kind_of_name_and_of_key_and_no_issuer_signed_them(
     kinds = {each.label.split()[0] for each in made}
     assert kinds == set(profile.keys)
     if profile.name == DEFAULT:
-        found = [type(name) for each in made for name in each.certificate._alternative_names]
+        found = [type(name) for each in made for name in each.certificate.alternative_names]
         assert set(found) == {x509.DNSName, x509.IPAddress, x509.UniformResourceIdentifier, x509.RFC822Name}
 
 
@@ -262,7 +262,7 @@ def test_specimens_have_every_kind_of_name_and_of_key_and_no_issuer_signed_them(
 def test_a_profile_with_patterns_is_looked_at_with_names_that_it_takes(authority, pattern):
     profile = replace(PLAIN, names=(pattern,))
     (made,) = specimens(profile, authority.issuer, DOMAIN, now=NOW)
-    names = Names.of(made.certificate._alternative_names)
+    names = Names.of(made.certificate.alternative_names)
     assert all(profile.patterns[0].covers(value) for _, value in names)
 
 

@@ -261,8 +261,6 @@ BAD: list[tuple[str, bytes]] = [
     ("does not end", b"-----BEGIN "),
     ("certificate 2 is malformed", pem(LEAF) + b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"),
     ("there is no certificate in it, only a private key", KEY),
-    ("a JKS key store", b"\xfe\xed\xfe\xed\x00\x00\x00\x02"),
-    ("a PKCS#12 key store", serialize_key_and_certificates(b"x", p256("leaf"), LEAF, None, NoEncryption())),
     ("larger than 1 MiB", b"x" * (MAXIMUM_BYTES + 1)),
 ]
 

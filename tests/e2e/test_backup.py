@@ -9,7 +9,7 @@ import pytest
 
 from handsel.store.adapters.sqlite import SqliteStore
 from handsel.wiring.storage import APPLIERS
-from tests.ca_keys import with_keys
+from tests.ca_keys import IN_TOKEN, with_keys
 from tests.e2e import books
 from tests.e2e.acme_load import Client, Load, Refused, Responder
 from tests.e2e.mesh_process import free_port, run, short_folder
@@ -43,6 +43,7 @@ async def test_what_was_given_before_a_backup_is_in_it_and_its_keys_go_on_signin
                 run, "ca", "backup", "--state", str(folder / "s"), *arguments, str(folder / "b")
             )
             assert saved.returncode == 0, saved.stderr
+            assert ("keys are not in files" in saved.stderr) == IN_TOKEN
             async with asyncio.timeout(20):
                 while len(load.got) < len(before) + 5:
                     await asyncio.sleep(0.01)

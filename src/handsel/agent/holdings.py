@@ -136,12 +136,16 @@ def report(
     )
 
 
-def environment(workload: Workload) -> dict[str, str]:
-    """What a program finds in its environment: its own port, and where to reach each callee, plain."""
+def environment(workload: Workload, layout: Layout) -> dict[str, str]:
+    """What a program finds in its environment: its own port, where to reach each callee, plain, and its identity.
+
+    The last is for programs that make their own TLS (`handsel.tls`): a folder with key and chain, and the roots' file.
+    """
     ports = workload.ports
     if ports is None:
         raise Bug(f"a program of {workload.service} is not started before its ports are chosen")
     variables = {"PORT": str(ports.application)}
+    variables |= {"HANDSEL_IDENTITY": str(layout.of(workload.service).folder), "HANDSEL_ROOTS": str(layout.roots)}
     for callee, port in ports.callees.items():
         name = callee.upper().replace("-", "_")
         variables[f"{name}_ADDR"] = f"127.0.0.1:{port}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handsel.authority.model import Approval, Domain, Host, Requester, Standing
 from handsel.authority.profile import AGENT, SERVER, WORKLOAD
 from handsel.errors import NotAuthorised, Refused
-from handsel.model.authority import Profile
+from handsel.model.authority import OWN_PROFILES, Profile
 from handsel.pki import csr
 from handsel.pki.csr import CertificateRequest
 from handsel.pki.names import Names, SpiffeId
@@ -58,6 +58,20 @@ def approve_server(
     """The server's own certificate: its SPIFFE ID, the reserved DNS name, and where it listens."""
     where = Names(dns=(domain.trust_domain.server_dns, *names), ip=addresses)
     return _approve(request, domain.profiles[SERVER], domain.trust_domain.server, "server", where)
+
+
+def approve_asked(request: CertificateRequest, profile_name: str, by: str, domain: Domain) -> Approval:
+    """What an administrator asks for: the names of the request, of a profile that is not handsel's own.
+
+    Whether the names may be had is the policy's to say, as for everybody else.
+    """
+    profile = domain.profiles.by_name.get(profile_name)
+    if profile is None or profile_name in OWN_PROFILES:
+        known = ", ".join(name for name in domain.profiles.by_name if name not in OWN_PROFILES)
+        raise Refused(f"there is no profile {profile_name[:63]!r} to ask for", next_step=f"known: {known}")
+    require_kind(request, profile)
+    requester = Requester("administrator", profile=profile.name)
+    return Approval(request.names, None, request.public_key, profile, profile.lifetime, by, requester)
 
 
 def require_kind(request: CertificateRequest, profile: Profile) -> None:

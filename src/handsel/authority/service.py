@@ -137,6 +137,14 @@ def certify_server(
     return intend([approval], domain, issuers, now, serial)
 
 
+def certify(
+    csr_der: bytes, profile: str, *, by: str, domain: Domain, issuers: Issuers, now: datetime,
+    serial: Serial = random_serial,
+) -> Intent:  # fmt: skip
+    """A certificate that an administrator asks for, with the names of the request."""
+    return intend([ra.approve_asked(ra.read_request(csr_der), profile, by, domain)], domain, issuers, now, serial)
+
+
 def issue(intent: Intent, *, now: datetime) -> Outcome[tuple[Leaf, ...]]:
     """Use the key. Call it only once the intent's writes are durable; hand out only once the outcome's are."""
     leaves = tuple(ca.sign(draft) for draft in intent.drafts)

@@ -15,6 +15,7 @@ from handsel.documents import yaml
 from handsel.documents.yaml import Document
 from handsel.errors import FileFault, InvalidFile
 from handsel.model.authority_file import AuthorityFile, authority_faults, read_address, read_authority
+from handsel.model.context_file import ContextFile, context_faults, read_contexts
 from handsel.model.faults import HOST, NAME, FilePath, Port, Strict, did_you_mean, sift, validate
 from handsel.model.graph import External, ExternalTls, Mesh, Origin, Protocol, Service
 from handsel.pki.names import TrustDomain
@@ -69,7 +70,7 @@ class TelemetryFile(Strict):
 class MeshFile(Strict):
     """The mesh file of handsel."""
 
-    NOT_YET = ("gateways", "contexts", "secrets", "networks")
+    NOT_YET = ("gateways", "secrets", "networks")
 
     trust_domain: str = Field("mesh.internal", description="The name that all identities of this mesh start with.")
     services: dict[str, ServiceFile] = Field({}, description="The services, by name.")
@@ -77,6 +78,8 @@ class MeshFile(Strict):
     include: list[str] = Field([], description="Files with Istio resources, as patterns relative to this file.")
     authority: AuthorityFile = Field(AuthorityFile(), description="The authority.")
     telemetry: TelemetryFile = Field(TelemetryFile(), description="What is seen.")
+    contexts: dict[str, ContextFile] = Field({}, description="How programs make their own TLS, by name.")
+    forbid_insecure: bool = Field(False, description="True: contexts that check nothing are refused.")
 
 
 def schema() -> dict[str, Any]:
@@ -177,6 +180,11 @@ class _MeshReader:
         self._check_calls(services, externals, all_known=included is not None)
         self._check_ports(services)
         self._check_lifetimes()
+        for path, message in context_faults(self._content.contexts):
+            self._fault(path, message)
+        for name, each in self._content.contexts.items():
+            if each.insecure and self._content.forbid_insecure:
+                self._fault(("contexts", name, "insecure"), "this file forbids insecure contexts")
         if self._faults:
             raise InvalidFile(sorted(self._faults))
         authority = self._content.authority
@@ -190,6 +198,7 @@ class _MeshReader:
             self._folder,
             included.notes if included else (),
             read_authority(authority, lambda path: str(self._origin(("authority", *path))), self._absolute),
+            read_contexts(self._content.contexts, self._absolute),
         )
 
     def _trust_domain(self) -> TrustDomain:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from handsel.model.authority import Authority
+from handsel.model.context import Contexts
 from handsel.pki.names import SpiffeId, TrustDomain
 
 
@@ -111,6 +112,7 @@ class Mesh:
     folder: str
     notes: tuple[str, ...] = field(default=())
     authority: Authority = field(default=Authority())
+    contexts: Contexts = field(default_factory=dict)
 
     @property
     def members(self) -> dict[str, Service]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 INTEGER, BIT_STRING, OCTET_STRING, NULL, OID, ENUMERATED = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0A
-UTC_TIME, GENERALIZED_TIME, SEQUENCE, BOOLEAN = 0x17, 0x18, 0x30, 0x01
+UTC_TIME, GENERALIZED_TIME, SEQUENCE, BOOLEAN, UTF8_STRING = 0x17, 0x18, 0x30, 0x01, 0x0C
+SET, BMP_STRING, CONTEXT, CONTEXT_PRIMITIVE = 0x31, 0x1E, 0xA0, 0x80
+"""`CONTEXT | 1` is the tag [1] of something that has parts, `CONTEXT_PRIMITIVE | 1` of something that has none."""
 _LONGEST_LENGTH = 4
+_LONGEST_OID = 64
 _LONGEST_SERIAL = 32
 """Octets: a serial number has 20 (RFC 5280, 4.1.2.2); readers are asked to be somewhat tolerant."""
 
@@ -47,6 +50,27 @@ class Reader:
         if not 1 <= len(content) <= _LONGEST_SERIAL:
             raise ValueError("a number is empty or too long")
         return int.from_bytes(content, signed=True)
+
+    def read_oid(self) -> str:
+        """An object identifier, dotted (X.690, 8.19); one of at most 64 octets."""
+        content = self.read(OID)
+        if not 1 <= len(content) <= _LONGEST_OID or content[-1] & 0x80:
+            raise ValueError("an object identifier is empty, too long or cut off")
+        numbers, number = [], 0
+        for octet in content:
+            number = number << 7 | octet & 0x7F
+            if not octet & 0x80:
+                numbers.append(number)
+                number = 0
+        first = min(numbers[0] // 40, 2)
+        return ".".join(str(each) for each in (first, numbers[0] - 40 * first, *numbers[1:]))
+
+    def read_generalized_time(self) -> datetime:
+        """A time in UTC, to the second (X.690, 11.7); what is finer is passed over."""
+        text = self.read(GENERALIZED_TIME).decode("ascii", errors="replace")
+        if not text.endswith("Z"):
+            raise ValueError("a time is not in UTC")
+        return datetime.strptime(text[:-1].partition(".")[0], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
 
     def end(self) -> None:
         """Nothing may follow."""

@@ -12,14 +12,15 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.utils import CryptographyDeprecationWarning
 
+from handsel.pki import pem_blocks
 from handsel.pki.certificate import UNREADABLE, Certificate
 
 MAXIMUM_BYTES = 1 << 20
 """Bytes of a file: a bundle of all public roots has a quarter of it."""
 
-_BEGIN, _END, _DASHES = b"-----BEGIN ", b"-----END ", b"-----"
 _CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE")
 # Several certificates may have the name that another names as its issuer; so many are tried.
 _CANDIDATES = 8
@@ -82,11 +83,11 @@ def inspect(content: bytes, now: datetime, *, read_by_others: bool = False) -> I
         # `cryptography` warns of serial numbers that are not positive; here it is said as a problem.
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         certificates, others = _read(content)
-        chain, problems = _chain(certificates)
-        facts = tuple(_numbered(certificates, now))
+        words, problems = chain(certificates)
+        found = tuple(_numbered(certificates, now))
     if read_by_others and any("private key" in other for other in others):
         problems.append("it holds a private key, and others may read it: chmod 600")
-    return Inspection(facts, chain, tuple(others), tuple(problems))
+    return Inspection(found, words, tuple(others), tuple(problems))
 
 
 def printable(text: str) -> str:
@@ -107,7 +108,7 @@ def in_words(time: timedelta) -> str:
 
 
 def _read(content: bytes) -> tuple[list[Certificate], list[str]]:
-    if _BEGIN in content:
+    if pem_blocks.BEGIN in content:
         certificates, others = _read_pem(content)
     elif content[:1] == b"\x30":
         certificates, others = _read_der(content), []
@@ -121,10 +122,11 @@ def _read(content: bytes) -> tuple[list[Certificate], list[str]]:
 def _read_pem(content: bytes) -> tuple[list[Certificate], list[str]]:
     certificates: list[Certificate] = []
     others: list[str] = []
-    for label, block in _pem_blocks(content):
+    for block in pem_blocks.blocks(content):
+        label = block.label
         if label in _CERTIFICATES:
             try:
-                certificates.append(Certificate.of(x509.load_pem_x509_certificate(block)))
+                certificates.append(Certificate.of(x509.load_pem_x509_certificate(block.text)))
             except (ValueError, *UNREADABLE) as error:
                 raise _malformed(len(certificates) + 1, error) from error
         elif label.endswith("PRIVATE KEY"):
@@ -142,21 +144,6 @@ def _read_der(content: bytes) -> list[Certificate]:
         except ValueError as error:
             raise ValueError(_guess(content)) from error
     return certificates
-
-
-def _pem_blocks(content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Each block with its label (RFC 7468, section 2); text around blocks is left alone."""
-    start = content.find(_BEGIN)
-    while start >= 0:
-        label_end = content.find(_DASHES, start + len(_BEGIN))
-        label = content[start + len(_BEGIN) : max(label_end, 0)]
-        end_mark = _END + label + _DASHES
-        end = content.find(end_mark, label_end) if 0 < len(label) < 64 else -1
-        if end < 0:
-            raise ValueError(f"a block begins at byte {start} and does not end")
-        stop = end + len(end_mark)
-        yield label.decode("ascii", errors="replace"), content[start:stop] + b"\n"
-        start = content.find(_BEGIN, stop)
 
 
 def _der_values(content: bytes) -> Iterator[bytes]:
@@ -180,7 +167,7 @@ def _guess(content: bytes) -> str:
     if content[:1] == b"\x30" and _PKCS12_VERSION in content[:9]:
         store = "a PKCS#12 key store"
     if store:
-        return f"it is {store}, which is not read yet"
+        return f"it is {store}; handsel cert store list shows what is in it"
     return "it is empty" if not content.strip() else "it is neither PEM nor DER of a certificate"
 
 
@@ -196,20 +183,21 @@ def _malformed(number: int, error: BaseException) -> ValueError:
 def _numbered(certificates: Sequence[Certificate], now: datetime) -> Iterator[Facts]:
     for number, certificate in enumerate(certificates, 1):
         try:
-            yield _facts(certificate, now)
+            yield facts(certificate, now)
         except (ValueError, TypeError, *UNREADABLE) as error:
             raise _malformed(number, error) from error
 
 
-def _facts(certificate: Certificate, now: datetime) -> Facts:
+def facts(certificate: Certificate, now: datetime) -> Facts:
+    """One certificate in words. Raises `ValueError`, `TypeError` or one of `UNREADABLE` for a malformed one."""
     parsed = certificate.parsed
-    key, weak_key = _key(parsed)
+    key, weak_key = key_in_words(parsed.public_key())
     signature, weak_signature = _signature(parsed)
     names = tuple(_names(parsed))
     problems = [_outside_validity(certificate, now), weak_key]
     if parsed.serial_number <= 0:
         problems.append("its serial number is not positive")
-    if not _is_self_issued(certificate):
+    if not is_self_issued(certificate):
         problems.append(weak_signature)
     if not names and not certificate.is_ca:
         problems.append("no subject alternative name: clients look at nothing else")
@@ -237,9 +225,8 @@ def _outside_validity(certificate: Certificate, now: datetime) -> str:
     return ""
 
 
-def _key(parsed: x509.Certificate) -> tuple[str, str]:
+def key_in_words(key: PublicKeyTypes) -> tuple[str, str]:
     """The kind of key, and what is wrong with it (NIST SP 800-131A: RSA and DSA from 2048 bits, curves from 224)."""
-    key = parsed.public_key()
     if isinstance(key, rsa.RSAPublicKey):
         return f"RSA {key.key_size}", _too_short("RSA", key.key_size, 2048)
     if isinstance(key, ec.EllipticCurvePublicKey):
@@ -308,14 +295,14 @@ def _name_of(oid: x509.ObjectIdentifier) -> str:
 # How they hang together
 
 
-def _chain(certificates: Sequence[Certificate]) -> tuple[str, list[str]]:
+def chain(certificates: Sequence[Certificate]) -> tuple[str, list[str]]:
     """In a sentence, and what is wrong. TLS wants the leaf first, each signed by the next (RFC 8446, section 4.4.2)."""
-    if len(certificates) > 1 and all(each.is_ca and _is_self_issued(each) for each in certificates):
+    if len(certificates) > 1 and all(each.is_ca and is_self_issued(each) for each in certificates):
         return f"{len(certificates)} roots, each for itself", []
     start = next((number for number, each in enumerate(certificates) if not each.is_ca), 0)
-    path = _path(certificates, start)
+    path = path_of(certificates, start)
     end = certificates[path[-1]]
-    if _is_self_issued(end):
+    if is_self_issued(end):
         tail = f"up to its root {end.subject!r}" if len(path) > 1 else "it is self-signed"
     else:
         tail = f"its issuer {end.issuer!r} is not in the file"
@@ -327,20 +314,20 @@ def _chain(certificates: Sequence[Certificate]) -> tuple[str, list[str]]:
     if missing:
         strangers = ", ".join(str(number + 1) for number in missing)
         plural = "s" if len(missing) > 1 else ""
-        if not _is_self_issued(end):
+        if not is_self_issued(end):
             problems.append(f"incomplete: nothing here signed {end.subject!r}; its issuer is {end.issuer!r}")
         problems.append(f"certificate{plural} {strangers} {'do' if plural else 'does'} not belong to the chain")
     joined = f"{len(path)} certificates, each signed by the next; " if len(path) > 1 else ""
     return joined + tail, problems
 
 
-def _path(certificates: Sequence[Certificate], start: int) -> list[int]:
+def path_of(certificates: Sequence[Certificate], start: int) -> list[int]:
     """The numbers of a certificate and of those above it, as far as they are there."""
     by_subject: dict[bytes, list[int]] = {}
     for number, each in enumerate(certificates):
         by_subject.setdefault(each.parsed.subject.public_bytes(), []).append(number)
     path = [start]
-    while not _is_self_issued(certificates[path[-1]]):
+    while not is_self_issued(certificates[path[-1]]):
         below = certificates[path[-1]]
         candidates = by_subject.get(below.parsed.issuer.public_bytes(), [])[:_CANDIDATES]
         above = next((n for n in candidates if n not in path and _signed(below, certificates[n])), None)
@@ -358,5 +345,6 @@ def _signed(below: Certificate, above: Certificate) -> bool:
     return True
 
 
-def _is_self_issued(certificate: Certificate) -> bool:
+def is_self_issued(certificate: Certificate) -> bool:
+    """Whether it names itself as its issuer."""
     return certificate.parsed.subject.public_bytes() == certificate.parsed.issuer.public_bytes()

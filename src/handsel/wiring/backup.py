@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from handsel.authority.adapters.signers.files import FileKeys
 from handsel.errors import StateError, UsageError
 from handsel.store import journal
 from handsel.store.adapters import backup
@@ -40,6 +41,11 @@ def save(state: Path, target: Path, password_file: Path | None) -> Manifest:
         raise StateError(f"there are no keys in {keys}")
     password = backup.read_password(password_file) if password_file else None
     return backup.save(database, keys, target, password=password, now=datetime.now(UTC))
+
+
+def keys_are_elsewhere(state: Path) -> bool:
+    """Whether no CA has its key in a file of this state: then they are in a token, and in no backup of this state."""
+    return not FileKeys(state / "server" / "authority").names()
 
 
 def restore(source: Path, state: Path, password_file: Path | None, *, dry_run: bool) -> Restored:

@@ -344,7 +344,7 @@ class Server:
             **admin_mesh.acts(see, self.directory),
             **admin_registration.acts(self.store, self.directory, self.make_ticket, self._ban),
             **admin_acme.acts(self.store, self._acme_objects, self.domain),
-            **admin_certificates.acts(Search(self.store)),
+            **admin_certificates.acts(Search(self.store), self.issuing, self.domain),
             **admin_revocation.acts(
                 self.store,
                 self.directory,

@@ -203,7 +203,7 @@ def _port(running: Running, service: Service) -> int:
 
 def _program(running: Running, service: Service, places: Path) -> Program:
     if service.sidecar:
-        variables = held.environment(running.agent.holdings.workloads[service.name])
+        variables = held.environment(running.agent.holdings.workloads[service.name], running.agent.layout)
     else:
         variables = {"PORT": str(service.port)} if service.port else {}
     place = ProgramPlace(places / f"{service.name}.pid", places / f"{service.name}.log", Path(running.mesh.folder))

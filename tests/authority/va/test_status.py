@@ -34,6 +34,21 @@ def test_a_scope_that_is_asked_for_later_holds_what_was_revoked_before():
     assert asked[0] == asked[1] != b""
 
 
+def test_what_was_planned_for_a_list_stays_the_same_while_the_index_goes_on():
+    index = StatusIndex()
+    held = index.held("issuing", EVERYTHING)
+    index.add(revocation(number) for number in range(1, 700))
+    held.listed(600, NOW)
+    complete, changed = held.complete(699), held.changed(699)
+    before = [b"".join(each.pieces()) for each in (complete, changed)]
+    index.add(revocation(number) for number in range(700, 1400))
+    assert [b"".join(each.pieces()) for each in (complete, changed)] == before
+    assert (complete.count, changed.count) == (699, 99)
+    assert before[0].endswith(before[1])
+    assert len(before[1]) < len(before[0])
+    assert (held.complete(1399).count, held.changed(1399).count) == (1399, 799)
+
+
 def test_adding_one_costs_the_same_however_many_there_are():
     def cost(index: StatusIndex, first: int) -> float:
         best = []

@@ -49,7 +49,7 @@ class ControlDoor:
             raise UsageError(self._why_not_ready(name)) from error
         if name not in agent.holdings.workloads:
             raise UsageError(self._why_not_ready(name))
-        return _answer(held.environment(agent.holdings.workloads[name]))
+        return _answer(held.environment(agent.holdings.workloads[name], agent.layout))
 
     def _workload(self, name: str) -> dict[str, Any]:
         workload = self._agent.holdings.workloads[name]

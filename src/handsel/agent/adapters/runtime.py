@@ -354,8 +354,9 @@ class Agent:
 
     async def _answers_without_certificate(self) -> bool:
         """Whether the server is there after all: a certificate that it does not take just ends the connection."""
+        joined = self.enrolment
         try:
-            async with LinkClient(self.enrolment.url, self.enrolment.trust_domain, self.holdings.roots) as client:
+            async with LinkClient(joined.url, joined.trust_domain, self.holdings.roots, others=joined.others) as client:
                 await client.challenge()
         except HandselError:
             return False

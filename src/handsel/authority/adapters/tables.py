@@ -124,8 +124,11 @@ def _intend(connection: sa.Connection, write: Intended) -> None:
         "log": connection.info["log"],
     }  # fmt: skip
     run(connection, _INTEND, values)
-    for name in write.names:
-        run(connection, _NAME, {"serial": write.serial, "name": name})
+    names = [{"serial": write.serial, "name": name} for name in write.names]
+    if len(names) == 1:
+        run(connection, _NAME, names[0])
+    else:  # many in one go, which a database that is elsewhere needs
+        connection.execute(_NAME, names)
 
 
 def _issue(connection: sa.Connection, write: Issued) -> None:

@@ -40,3 +40,5 @@ def command(file: Path, state: Path, password_file: Path | None, *, with_keys: b
     click.echo(f"{file} has {' and '.join(held)}", err=True)
     if not manifest.has_keys:
         click.echo(f"  the keys are not in it: keep {state / 'server' / 'authority'} too", err=True)
+    if backup.keys_are_elsewhere(state):
+        click.echo("  the CAs' own keys are not in files: back up their token in its own way", err=True)

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from handsel.authority.adapters.issuing import now
+from handsel.authority import service
+from handsel.authority.adapters.issuing import Issuing, now
 from handsel.authority.adapters.search_tables import Search
 from handsel.authority.administration import Role
+from handsel.authority.model import Domain
+from handsel.authority.profile import DEFAULT
 from handsel.authority.search import Found, forecast, read_wanted
 from handsel.errors import UsageError
+from handsel.pki.certificate import to_pem
 from handsel.wiring.admin.acts import Act, Acts, Asked
 
 _MOST_SPANS = 1000
 
 
-def acts(search: Search) -> Acts:
-    """What may be asked about certificates."""
+def acts(search: Search, issuing: Issuing, domain: Callable[[], Domain]) -> Acts:
+    """What may be asked about certificates, and for one."""
+
+    async def issue(asked: Asked) -> Any:
+        try:
+            csr_der = base64.b64decode(str(asked.wish.get("csr", "")), validate=True)
+        except binascii.Error:
+            raise UsageError("csr is a request in DER, as base64") from None
+        profile = str(asked.wish.get("profile") or DEFAULT)
+        intent = service.certify(
+            csr_der, profile, by=asked.by, domain=domain(), issuers=issuing.issuers(), now=now()
+        )  # fmt: skip
+        (leaf,) = await issuing.issue(intent)
+        return {"chain": to_pem(leaf.chain).decode(), "roots": to_pem(issuing.issuers().roots).decode()}
 
     async def find(asked: Asked) -> Any:
         moment = now()
@@ -40,6 +59,7 @@ def acts(search: Search) -> Acts:
         ]
 
     return {
+        ("POST", "/v1/certificates/issue"): Act(Role.OPERATOR, issue),
         ("GET", "/v1/certificates"): Act(Role.VIEWER, find),
         ("GET", "/v1/certificates/forecast"): Act(Role.VIEWER, ends),
     }

@@ -1,0 +1,1 @@
+"""Adapters of `handsel.tls`: files, sockets, the `ssl` module."""

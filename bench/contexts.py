@@ -71,7 +71,8 @@ def _bare(folder: Path, name: str, protocol: int) -> ssl.SSLContext:
     context.load_cert_chain(folder / f"{name}.pem")
     context.load_verify_locations(folder / "roots.pem")
     context.verify_mode = ssl.CERT_REQUIRED
-    context.num_tickets = 0
+    if protocol == ssl.PROTOCOL_TLS_SERVER:
+        context.num_tickets = 0
     return context
 
 

@@ -19,11 +19,11 @@ _FIXED_PORTS = ("8443", "8880", "5002")
 
 
 def _script(page: str) -> tuple[dict[str, str], str]:
-    """The files that a page shows (a YAML block names its file first), and its commands."""
+    """The files that a page shows (a block of YAML or Python names its file first), and its commands."""
     files: dict[str, str] = {}
     commands: list[str] = []
     for kind, text in re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL):
-        if kind == "yaml":
+        if kind in ("yaml", "python"):
             files[text.splitlines()[0].removeprefix("# ")] = text
         elif kind == "sh":
             commands.append(text)

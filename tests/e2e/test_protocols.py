@@ -101,7 +101,7 @@ def test_mail_is_not_sent_in_plain_text(folder: Path) -> None:
     from aiosmtpd.controller import Controller
 
     class Nothing:
-        async def handle_DATA(self, _server: object, _session: object, _envelope: object) -> str:
+        async def handle_DATA(self, _server: object, _session: object, _envelope: object) -> str:  # noqa: N802  # its name
             taken.append(1)
             return "250 taken"
 

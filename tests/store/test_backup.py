@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from handsel.errors import StateError, UsageError
 from handsel.pki.secret import Secret
 from handsel.store.adapters import backup
+from handsel.store.adapters.files import read_password
 from handsel.store.adapters.sqlite import SqliteStore
 from handsel.store.journal import entry
 from tests.store.contract import APPLIERS, Word, all_words
@@ -112,9 +113,9 @@ def test_a_password_that_others_can_read_is_refused(tmp_path):
     path.write_bytes(b"correct horse\nsecond line")
     path.chmod(0o644)
     with pytest.raises(UsageError, match="read by others"):
-        backup.read_password(path)
+        read_password(path)
     path.chmod(0o600)
-    assert backup.read_password(path) == PASSWORD
+    assert read_password(path) == PASSWORD
     path.write_bytes(b"\n")
     with pytest.raises(UsageError, match="no password"):
-        backup.read_password(path)
+        read_password(path)

@@ -22,6 +22,7 @@ _VERBS = {
     "status": "One screen: authority, hosts, proxies in sync, certificates.",
     "explain": "A call, a TLS error or a code: cause, evidence, next step.",
     "cert": "Certificates, as files.",
+    "context": "TLS contexts: how programs make their own TLS.",
     "mesh": "The mesh as it is compiled.",
     "config": "Settings and the mesh file, as they are understood.",
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from xml.parsers import expat  # noqa: S407  # a document type is refused: see above
+from xml.parsers import expat
 
 from handsel.errors import FileFault, InvalidFile
 

@@ -13,7 +13,7 @@ from handsel.errors import StateError, UsageError
 from handsel.store import journal
 from handsel.store.adapters import backup
 from handsel.store.adapters.backup import Manifest
-from handsel.store.adapters.files import hold_lock, make_folder
+from handsel.store.adapters.files import hold_lock, make_folder, read_password
 from handsel.store.adapters.sqlite import SqliteStore, found_revision, migrate
 from handsel.wiring.admin.acts import LOCAL
 from handsel.wiring.storage import APPLIERS, FILE
@@ -39,7 +39,7 @@ def save(state: Path, target: Path, password_file: Path | None) -> Manifest:
         )
     if password_file is not None and not keys.is_dir():
         raise StateError(f"there are no keys in {keys}")
-    password = backup.read_password(password_file) if password_file else None
+    password = read_password(password_file) if password_file else None
     return backup.save(database, keys, target, password=password, now=datetime.now(UTC))
 
 
@@ -50,7 +50,7 @@ def keys_are_elsewhere(state: Path) -> bool:
 
 def restore(source: Path, state: Path, password_file: Path | None, *, dry_run: bool) -> Restored:
     """Put a backup into a state folder that has no state, once all of it was checked. Raises `StateError`."""
-    password = backup.read_password(password_file) if password_file else None
+    password = read_password(password_file) if password_file else None
     server = state / "server"
     taken = [path for path in (server / FILE, server / "authority") if path.exists()]
     if taken:

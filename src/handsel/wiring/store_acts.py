@@ -29,6 +29,7 @@ from handsel.wiring.stores import (
     open_content,
     open_store,
     password_in,
+    who_could_read,
     write_store,
 )
 
@@ -158,6 +159,8 @@ def change_aliases(
 def change_password(subject: Subject, new_file: Path | None, now: datetime, *, dry_run: bool) -> Done:
     """The store's password, and that of the keys that had the same. Keys with their own keep it."""
     opened = open_store(subject, whole=True)
+    if opened.store.kind is StoreKind.PEM and not opened.store.keys:
+        raise StoreRefused(f"{subject.file}: there is no key in it, and nothing else in PEM has a password")
     password = new_password(new_file, subject.ask, subject.file)
     notes = [f"the key of {alias!r} keeps its own password" for alias in opened.contents.own]
     done = _write_back(subject, opened, opened.contents, password, now, dry_run=dry_run)
@@ -243,6 +246,7 @@ def _write_back(
     with naming(subject.file):
         contents, said = _as_before(contents, opened.store.kind)
     target = Target(subject.file, opened.store.kind, force=True, dry_run=dry_run)
+    said += who_could_read(subject.file)
     write_store(target, contents, password, now)
     return _done(target, contents, said)
 

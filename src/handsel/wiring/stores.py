@@ -29,10 +29,11 @@ from handsel.pki.keystore.edit import Contents
 from handsel.pki.keystore.formats import read
 from handsel.pki.keystore.model import LARGEST, Entry, Integrity, KeyEntry, Passwords, Store, StoreKind, TrustedEntry
 from handsel.pki.secret import Secret
-from handsel.store.adapters.backup import read_password
-from handsel.store.adapters.files import write_file
+from handsel.store.adapters.files import read_password, write_file
 
 VARIABLE = "HANDSEL_STORE_PASSWORD"
+_LONGEST_LINE = 500
+"""Of an error: it may quote an alias, which may have 64 KiB."""
 _WRITERS: Mapping[StoreKind, Callable[[Sequence[Entry], Passwords, datetime], bytes]] = {
     StoreKind.JKS: jks.write,
     StoreKind.PKCS12: lambda entries, passwords, _: pkcs12.write(entries, passwords),
@@ -121,6 +122,15 @@ def is_read_by_others(file: Path) -> bool:
         return False
 
 
+def who_could_read(file: Path) -> list[str]:
+    """What a person should know when a file that others used becomes one of its writer alone: a line, or none."""
+    status = file.stat()
+    if status.st_uid == os.geteuid() and not status.st_mode & 0o077:
+        return []
+    was = f"mode {status.st_mode & 0o777:03o}, owner {status.st_uid}, group {status.st_gid}"
+    return [f"it had {was}; now only who runs this can read it (600)"]
+
+
 def open_store(subject: Subject, *, whole: bool) -> Opened:
     """A store. `whole`: with its integrity checked and its keys open as far as the passwords go, for what writes it.
 
@@ -152,12 +162,17 @@ def open_content(content: bytes, subject: Subject, *, whole: bool) -> Opened:
 
 
 def _is_shut(store: Store) -> bool:
-    return store.integrity is Integrity.NOT_CHECKED or any(each.locked for each in store.keys)
+    return store.integrity is Integrity.NOT_CHECKED or any(True for _ in _shut(store))
+
+
+def _shut(store: Store) -> Iterator[str]:
+    """The aliases of keys that did not open."""
+    return (each.alias for each in store.entries if not isinstance(each, TrustedEntry) and each.key is None)
 
 
 def _with_either_password(content: bytes, store: Store, passwords: Passwords) -> Opened:
     """Keys that the one password for keys leaves shut may have the store's."""
-    shut = [each.alias for each in store.keys if each.key is None]
+    shut = list(_shut(store))
     if shut and passwords.key is not None and passwords.store is not None:
         other = replace(passwords, by_alias=dict.fromkeys(shut, passwords.store))
         return Opened(read(content, other), other)
@@ -177,7 +192,9 @@ def naming(file: Path, option: str = "--password-file") -> Iterator[None]:
 
 
 def _named(error: HandselError, file: Path, next_step: str) -> HandselError:
-    return type(error)(f"{file}: {printable(str(error))}", next_step=printable(next_step))
+    return type(error)(
+        f"{file}: {printable(str(error))[:_LONGEST_LINE]}", next_step=printable(next_step)[:_LONGEST_LINE]
+    )
 
 
 # Writing
@@ -210,6 +227,8 @@ def write_store(target: Target, contents: Contents, password: Secret | None, now
     Raises `StoreRefused`, `KeyPasswordWrong`, `StorePasswordWrong`, `UsageError`.
     """
     check_free(target)
+    if target.kind is StoreKind.PEM and not contents.entries:
+        raise UsageError(f"there is nothing to write to {target.file}: PEM without anything is an empty file")
     passwords = Passwords(password, by_alias=contents.own)
     with naming(target.file):
         content = _WRITERS[target.kind](contents.unlocked().entries, passwords, now)

@@ -13,7 +13,7 @@ from pathlib import Path
 from handsel.errors import StateError, UsageError
 from handsel.pki.certificate import Certificate, parse_pem
 from handsel.pki.secret import Secret
-from handsel.store.adapters.backup import read_password
+from handsel.store.adapters.files import read_password
 from handsel.wiring.ca import read_bundle
 from handsel.wiring.trust_stores import DebianStore, Entry, JavaStore, NssStore, RedHatStore, Store, make_nss_database
 

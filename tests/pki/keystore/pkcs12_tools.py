@@ -119,3 +119,18 @@ def encrypted_part(scheme: bytes, hidden: bytes = bytes(32)) -> bytes:
     info = der.sequence(der.oid(form.DATA), scheme, der.element(der.CONTEXT_PRIMITIVE, hidden))
     data = der.sequence(der.integer(0), info)
     return der.sequence(der.oid(form.ENCRYPTED), der.element(der.CONTEXT, data))
+
+
+def in_ber(data: bytes, piece: int = 5) -> bytes:
+    """Elements in DER as BER may have them: the ends of what has parts are marked, octet strings come in pieces."""
+    made, reader = b"", der.Reader(data)
+    while (tag := reader.next_tag) is not None:
+        inside = reader.read(tag)
+        if tag == der.OCTET_STRING:
+            pieces = (octets(inside[at : at + piece]) for at in range(0, len(inside), piece))
+            made += b"\x24\x80" + b"".join(pieces) + b"\0\0"
+        elif tag & 0x20:
+            made += bytes([tag, 0x80]) + in_ber(inside, piece) + b"\0\0"
+        else:
+            made += der.element(tag, inside)
+    return made

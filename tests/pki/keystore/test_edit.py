@@ -53,7 +53,7 @@ def test_no_two_entries_are_ever_called_the_same(mine: list[str], theirs: list[s
     assert sorted(each.lower() for each in aliases(both)) == sorted({*mine, *theirs})
     assert set(upper) <= set(aliases(both))
     if set(mine) & set(theirs):
-        with pytest.raises(StoreRefused, match="it has an entry '.' already"):
+        with pytest.raises(StoreRefused, match=r"it has an entry '.' already"):
             contents(*mine).take(contents(*upper))
     else:
         assert aliases(contents(*mine).take(contents(*upper))) == [*mine, *upper]

@@ -227,7 +227,7 @@ def test_a_ring_of_issuers_ends():
 @functools.cache
 def _samples() -> tuple[bytes, ...]:
     with tempfile.TemporaryDirectory() as folder:
-        plain = exported(Path(folder), "-keypbe", "NONE", "-certpbe", "NONE", "-nomac", "-iter", "1")
+        plain = exported(Path(folder), "-keypbe", "NONE", "-certpbe", "NONE", "-nomac")
         return plain, exported(Path(folder), "-iter", "1", "-legacy"), bags(shrouded(1), certificate_bag(CHAIN[0].der))
 
 

@@ -32,8 +32,6 @@ _KWP = {_AES + "8": 16, _AES + "28": 24, _AES + "48": 32}
 _CCM_USUAL_TAG = 12  # RFC 5084, section 3.1
 _MOST_MEMORY = 256 << 20
 """Bytes for one derivation by scrypt."""
-_LONGEST_WRAPPED = 256 << 10
-"""Bytes under AES-KWP: it goes over its input six times, a block at a time."""
 _FEW_ROUNDS, _SCRYPT_USUAL = 10_000, 1 << 14
 
 
@@ -145,8 +143,6 @@ class Sealed:
                 return AESCCM(key, self.tag).decrypt(self.nonce, self.content, None)
             except InvalidTag:
                 return None
-        if len(self.content) > _LONGEST_WRAPPED:
-            raise StoreRefused(f"it holds more than {_LONGEST_WRAPPED >> 10} KiB under AES-KWP")
         try:
             return aes_key_unwrap_with_padding(self.derivation.key(password, purpose, _KWP[self.cipher]), self.content)
         except InvalidUnwrap:

@@ -87,14 +87,15 @@ class Derivation:
                 raise StoreRefused(f"its scrypt asks for more than {_MOST_MEMORY >> 20} MiB of memory")
 
     def __str__(self) -> str:
+        rounds = f"{self.rounds} rounds" if self.rounds != 1 else "one round"
         match self.kind:
             case "scrypt":
                 return f"scrypt with N={self.rounds}"
             case "pbkdf2":
-                return f"PBKDF2 with HMAC-{self.digest.upper()}, {self.rounds} rounds"
+                return f"PBKDF2 with HMAC-{self.digest.upper()}, {rounds}"
             case "openssl":
-                return f"{self.digest.upper()} in one round"
-        return f"{self.kind.upper()} with {self.digest.upper()}, {self.rounds} rounds"
+                return f"{self.digest.upper()}, {rounds}"
+        return f"{self.kind.upper()} with {self.digest.upper()}, {rounds}"
 
 
 class Derivations:

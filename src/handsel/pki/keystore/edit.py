@@ -34,7 +34,8 @@ class Contents:
     @classmethod
     def of(cls, store: Store, passwords: Passwords) -> Contents:
         """Those of a store that these passwords opened."""
-        opened = {each.alias: passwords.of_key(each.alias) for each in store.keys if each.key is not None}
+        keys = [each for each in store.entries if not isinstance(each, TrustedEntry) and each.key is not None]
+        opened = {each.alias: passwords.of_key(each.alias) for each in keys}
         own = {alias: key for alias, key in opened.items() if key is not None and key != passwords.store}
         # What lies there in clear has no password, whatever was tried.
         keeps_own = store.kind in (StoreKind.JKS, StoreKind.JCEKS, StoreKind.BCFKS)
@@ -122,7 +123,7 @@ class Contents:
     def _changed_in(self, kind: StoreKind) -> Iterator[str]:
         """What is another afterwards, and nobody misses."""
         if kind is StoreKind.PEM and self.entries:
-            yield "PEM has no aliases: entries are called by their certificates"
+            yield "PEM has no aliases: entries are called by their certificates; text around them is not kept"
         if kind is StoreKind.JKS:
             yield from (
                 f"{each.alias!r} is written in small letters, as Java does"

@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from handsel.errors import StorePasswordWrong, StoreRefused, StoreUnreadable
@@ -73,8 +74,8 @@ LockOf = Callable[[str, bytes, bytes], Lock]
 `ValueError` for parameters that are none."""
 
 
-class _Locked(NamedTuple):
-    """An entry whose key was not opened yet. `lock`: or why it cannot be; `chain`: None for a secret key."""
+class _Found(NamedTuple):
+    """A key, not opened yet, as it was found. `lock`: or why it cannot be; `chain`: None for a secret key."""
 
     alias: str
     created: datetime | None
@@ -89,11 +90,12 @@ def read(kind: StoreKind, content: bytes, passwords: Passwords, lock_of: LockOf)
     """
     frame = _Frame(kind, Cursor(content, max(len(content) - _TAIL, 0)), lock_of)
     found = list(frame.entries())
-    if frame.cursor.left:
-        raise StoreUnreadable(f"after its last entry there are {frame.cursor.left + _TAIL} bytes, and 20 belong there")
+    end = frame.cursor.at
+    if frame.cursor.left:  # Java does not look at them
+        frame.notes.append(f"{frame.cursor.left} bytes follow its end")
     checked = passwords.store is not None
     if passwords.store is not None:
-        body, kept = content[:-_TAIL], content[-_TAIL:]
+        body, kept = content[:end], content[end : end + _TAIL]
         if not hmac.compare_digest(tail(java_text(passwords.store), body), kept):
             raise StorePasswordWrong("its password is another one, or its content was changed")
     entries = _opened(found, passwords)
@@ -116,9 +118,9 @@ def java_text(password: Secret) -> str:
         raise StorePasswordWrong("its password is text, and these bytes are not UTF-8") from None
 
 
-def named(text: str) -> str:
+def named(words: str) -> str:
     """A text out of a store, for people: in quotes, not too long, and with nothing that moves a cursor."""
-    return repr(text if len(text) <= _LONGEST_NAME else text[:_LONGEST_NAME] + "…")
+    return repr(words if len(words) <= _LONGEST_NAME else words[:_LONGEST_NAME] + "…")
 
 
 @dataclass
@@ -131,7 +133,7 @@ class _Frame:
     notes: list[str] = field(default_factory=list)
     version: int = 0
 
-    def entries(self) -> Iterator[Entry | _Locked]:
+    def entries(self) -> Iterator[Entry | _Found]:
         cursor = self.cursor
         cursor.expect(MAGIC[self.kind], f"the magic number of {self.kind.upper()}")
         self.version = cursor.number("its version")
@@ -142,7 +144,7 @@ class _Frame:
         count = cursor.number("the number of entries")
         if count > MOST_ENTRIES:
             raise StoreRefused(f"it says that it has {count} entries; at most {MOST_ENTRIES} are read")
-        readers: dict[int, Callable[[str, datetime | None], Entry | _Locked]] = {KEY: self._key, TRUSTED: self._trusted}
+        readers: dict[int, Callable[[str, datetime | None], Entry | _Found]] = {KEY: self._key, TRUSTED: self._trusted}
         if self.kind is StoreKind.JCEKS:
             readers[SECRET] = self._secret
         for _ in range(count):
@@ -170,7 +172,7 @@ class _Frame:
             self.notes.append(f"{named(alias)} has a certificate of the kind {named(kind)}, which is not X.509")
         return StoredCertificate(self.cursor.block("a certificate"))
 
-    def _key(self, alias: str, created: datetime | None) -> _Locked:
+    def _key(self, alias: str, created: datetime | None) -> _Found:
         encrypted = self.cursor.block("a key")
         length = self.cursor.number("the length of a chain")
         if length > LONGEST_CHAIN:
@@ -180,11 +182,11 @@ class _Frame:
         if not length:
             self.notes.append(f"{named(alias)} has a key without a certificate, which Java does not use")
         chain = tuple([self._certificate(alias) for _ in range(length)])
-        return _Locked(alias, created, self._lock(lambda: _parts(encrypted)), chain)
+        return _Found(alias, created, self._lock(lambda: _parts(encrypted)), chain)
 
-    def _secret(self, alias: str, created: datetime | None) -> _Locked:
+    def _secret(self, alias: str, created: datetime | None) -> _Found:
         sealed = read_sealed(self.cursor)
-        return _Locked(alias, created, self._lock(lambda: (sealed.algorithm, sealed.parameters, sealed.content)))
+        return _Found(alias, created, self._lock(lambda: (sealed.algorithm, sealed.parameters, sealed.content)))
 
     def _lock(self, parts: Callable[[], tuple[str, bytes, bytes]]) -> Lock | Locked:
         try:
@@ -200,30 +202,37 @@ def _parts(encrypted: bytes) -> tuple[str, bytes, bytes]:
     outer = der.Reader(encrypted)
     info = outer.inside(der.SEQUENCE)
     outer.end()
-    scheme = info.inside(der.SEQUENCE)
-    algorithm, tag = scheme.read_oid(), scheme.next_tag
-    parameters = b"" if tag is None else scheme.read_whole(tag)
-    scheme.end()
+    algorithm, parameters = _scheme(info.read(der.SEQUENCE))
     content = info.read(der.OCTET_STRING)
     info.end()
     return algorithm, parameters, content
 
 
-def _opened(found: list[Entry | _Locked], passwords: Passwords) -> tuple[Entry, ...]:
+@lru_cache(maxsize=4)
+def _scheme(content: bytes) -> tuple[str, bytes]:
+    """Algorithm and parameters out of an AlgorithmIdentifier; in a JKS all keys have the same one."""
+    scheme = der.Reader(content)
+    algorithm = scheme.read_oid()
+    parameters = b"" if scheme.next_tag is None else scheme.read_whole(scheme.next_tag)
+    scheme.end()
+    return algorithm, parameters
+
+
+def _opened(found: list[Entry | _Found], passwords: Passwords) -> tuple[Entry, ...]:
     """The same with every key opened that its password opens. Raises `StoreRefused` when that is too much work."""
     rounds = 0
     for each in found:
-        if isinstance(each, _Locked) and not isinstance(each.lock, Locked) and passwords.of_key(each.alias) is not None:
+        if isinstance(each, _Found) and not isinstance(each.lock, Locked) and passwords.of_key(each.alias) is not None:
             rounds += each.lock.rounds
     if rounds > MOST_ROUNDS:
         raise StoreRefused(
             f"its keys ask for {rounds} rounds of derivation; at most {MOST_ROUNDS} are done",
             next_step="its certificates are read without a password",
         )
-    return tuple([_open(each, passwords) if isinstance(each, _Locked) else each for each in found])
+    return tuple([_open(each, passwords) if isinstance(each, _Found) else each for each in found])
 
 
-def _open(found: _Locked, passwords: Passwords) -> KeyEntry | SecretEntry:
+def _open(found: _Found, passwords: Passwords) -> KeyEntry | SecretEntry:
     alias, created, lock, chain = found
     plain, why = _plain(lock, passwords.of_key(alias))
     if chain is not None:

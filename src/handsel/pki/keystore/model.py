@@ -25,7 +25,7 @@ from handsel.pki.secret import Secret
 LARGEST = 4 << 20
 """Bytes of a store."""
 MOST_ENTRIES = 2_000
-MOST_ROUNDS = 5_000_000
+MOST_ROUNDS = 10_000_000
 """Of a password's derivation: some seconds. A file that asks for more is refused before any of it is done."""
 
 

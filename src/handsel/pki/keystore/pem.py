@@ -200,7 +200,7 @@ class _Reading:
         key = StoredKey(opened.pkcs8) if opened.pkcs8 else None
         leaf = self._heap.of_key(key) if key else guess
         if leaf and not key:
-            self._notes.odd("its key is shut: that its certificate is the first one is taken for granted")
+            self._notes.odd("its key is shut: which certificate is for it, is taken for granted")
         if key and not leaf and self._kept:
             self._notes.odd("no certificate in it is for its key" if guess else "a key in it has no certificate there")
         chain = self._heap.chain(leaf) if leaf else ()
@@ -210,10 +210,11 @@ class _Reading:
         return KeyEntry(self._aliases.of(found, leaf), key, chain, None, opened.locked, opened.protection)
 
     def _guess(self) -> StoredCertificate | None:
-        """The certificate of a key that is shut: the first that is of no CA, else the first."""
-        readable = [each.certificate for each in self._kept if each.certificate.certificate]
-        own = (each for each in readable if each.certificate and not each.certificate.is_ca)
-        return next(own, readable[0] if readable else None)
+        """The certificate of a key that is shut: the first that issued none of the others."""
+        readable = [(each.certificate, each.certificate.certificate) for each in self._kept]
+        names = [(read.parsed.subject, read.parsed.issuer) for _, read in readable if read]
+        issuers = {issuer for subject, issuer in names if issuer != subject}
+        return next((each for each, read in readable if read and read.parsed.subject not in issuers), None)
 
     def _note_order(self, chain: Sequence[StoredCertificate]) -> None:
         """TLS wants the leaf first, then each one's issuer (RFC 8446, section 4.4.2)."""

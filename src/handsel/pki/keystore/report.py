@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 
 from handsel.pki import inspect
-from handsel.pki.certificate import UNREADABLE, Certificate
+from handsel.pki.certificate import UNREADABLE
 from handsel.pki.inspect import Facts
 from handsel.pki.keystore.model import (
     Entry,
@@ -74,15 +74,15 @@ class StoreReport:
 
 def report(store: Store, now: datetime) -> StoreReport:
     """Everything there is to say about a store. Never raises for what strangers wrote into it."""
-    trusted = [each.certificate.certificate for each in store.trusted if each.certificate.certificate]
     with warnings.catch_warnings():
         # `cryptography` warns of serial numbers that are not positive; here it is said as a problem.
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        trusted = frozenset(map(_subject, (each.certificate for each in store.trusted)))
         entries = tuple(_entry(each, trusted, now) for each in store.entries)
     return StoreReport(store.kind, store.integrity, entries, store.notes)
 
 
-def _entry(entry: Entry, trusted: Sequence[Certificate], now: datetime) -> EntryReport:
+def _entry(entry: Entry, trusted: frozenset[bytes], now: datetime) -> EntryReport:
     match entry:
         case KeyEntry():
             found = tuple(_facts(each, now) for each in entry.chain)
@@ -133,7 +133,7 @@ def _key_faults(entry: KeyEntry, found: Sequence[Facts | None]) -> Iterator[str]
         yield f"the key {why}"
 
 
-def _chain(chain: Sequence[StoredCertificate], trusted: Sequence[Certificate]) -> tuple[str, list[str]]:
+def _chain(chain: Sequence[StoredCertificate], trusted: frozenset[bytes]) -> tuple[str, list[str]]:
     """In a sentence, and what is wrong. A root may be missing: whoever verifies has it."""
     readable = [each.certificate for each in chain if each.certificate]
     if not readable:
@@ -142,11 +142,10 @@ def _chain(chain: Sequence[StoredCertificate], trusted: Sequence[Certificate]) -
     start = next((number for number, each in enumerate(readable) if not each.is_ca), 0)
     end = readable[inspect.path_of(readable, start)[-1]]
     is_alone = not end.is_ca and not inspect.is_self_issued(end)
-    if is_alone and not problems and not any(_names(end, each) for each in trusted):
+    if is_alone and not problems and end.parsed.issuer.public_bytes() not in trusted:
         problems.append(f"incomplete: its issuer {end.issuer!r} is not in the store")
     return words.replace("in the file", "in the chain"), problems
 
 
-def _names(below: Certificate, above: Certificate) -> bool:
-    """Whether the name of the one is that of the other's issuer."""
-    return below.parsed.issuer.public_bytes() == above.parsed.subject.public_bytes()
+def _subject(stored: StoredCertificate) -> bytes:
+    return stored.certificate.parsed.subject.public_bytes() if stored.certificate else b""

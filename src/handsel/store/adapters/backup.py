@@ -34,7 +34,6 @@ _MOST_MANIFEST, _MOST_KEYS, _MOST_KEY_FILES = 64 << 10, 16 << 20, 1000
 _CHUNK = 1 << 20
 _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 1 << 16, 8, 1
 """64 MB and about a fifth of a second for each guess."""
-_LONGEST_PASSWORD = 1024
 
 
 @dataclass(frozen=True)
@@ -74,20 +73,6 @@ class Manifest:
         if set(fields) != set(cls.__dataclass_fields__) or not all(isinstance(each, str) for each in fields.values()):
             raise ValueError("its manifest is malformed")
         return cls(**fields)
-
-
-def read_password(path: Path) -> Secret:
-    """The first line of a file that only its owner can read. Raises `UsageError`."""
-    try:
-        if path.stat().st_mode & 0o077:
-            raise UsageError(f"{path} can be read by others", next_step=f"chmod 600 {path}")
-        with path.open("rb") as file:
-            password = file.read(_LONGEST_PASSWORD + 1).partition(b"\n")[0].rstrip(b"\r")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    if not 1 <= len(password) <= _LONGEST_PASSWORD:
-        raise UsageError(f"{path} holds no password: one line of at most {_LONGEST_PASSWORD} bytes is wanted")
-    return Secret(password)
 
 
 def save(database: Path, keys: Path, target: Path, *, password: Secret | None, now: datetime) -> Manifest:

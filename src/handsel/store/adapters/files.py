@@ -8,7 +8,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from handsel.errors import StateError, StateInUse
+from handsel.errors import StateError, StateInUse, UsageError
+from handsel.pki.secret import Secret
+
+_LONGEST_PASSWORD = 1024
 
 
 def make_folder(folder: Path) -> None:
@@ -25,6 +28,20 @@ def make_folder(folder: Path) -> None:
         raise StateError(
             f"the folder {folder} belongs to somebody else or is open to others", next_step=f"chmod 700 {folder}"
         )
+
+
+def read_password(path: Path) -> Secret:
+    """The first line of a file that only its owner can read. Raises `UsageError`."""
+    try:
+        if path.stat().st_mode & 0o077:
+            raise UsageError(f"{path} can be read by others", next_step=f"chmod 600 {path}")
+        with path.open("rb") as file:
+            password = file.read(_LONGEST_PASSWORD + 1).partition(b"\n")[0].rstrip(b"\r")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    if not 1 <= len(password) <= _LONGEST_PASSWORD:
+        raise UsageError(f"{path} holds no password: one line of at most {_LONGEST_PASSWORD} bytes is wanted")
+    return Secret(password)
 
 
 def write_file(path: Path, content: bytes) -> None:

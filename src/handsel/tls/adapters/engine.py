@@ -10,6 +10,7 @@ import contextlib
 import os
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,8 +18,26 @@ from handsel.model.context import ClientCertificate
 from handsel.pki.certificate import Certificate, to_pem
 from handsel.tls.recipe import Identity, Recipe
 
-Look = Callable[[list[Certificate], datetime], None]
-"""Takes the verified chain of the peer, the leaf first; raises `ssl.SSLCertVerificationError` when it is no good."""
+
+@dataclass(frozen=True)
+class Peer:
+    """The other side of a connection, as far as it showed a certificate."""
+
+    leaf: Certificate
+    _connection: Any
+
+    @property
+    def chain(self) -> list[Certificate]:
+        """The chain as it was verified, the leaf first, the root last."""
+        if hasattr(self._connection, "get_verified_chain"):  # Python 3.13
+            found = self._connection.get_verified_chain() or []
+        else:
+            found = [each.public_bytes(_DER) for each in self._connection._sslobj.get_verified_chain() or []]  # noqa: SLF001
+        return [Certificate.of_peer(der) for der in found]
+
+
+Look = Callable[[Peer, datetime], None]
+"""Raises `ssl.SSLCertVerificationError` when the peer's certificate is no good."""
 
 _GOOD_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
@@ -92,19 +111,12 @@ def _look(connection: Any) -> None:
     looks = getattr(connection.context, "looks", ())
     if not looks:
         return
-    chain = _verified_chain(connection)
-    now = datetime.now(UTC)
+    der = connection.getpeercert(True)
+    if der is None:  # a server that leaves it to its clients whether they show one
+        return
+    peer, now = Peer(Certificate.of_peer(der), connection), datetime.now(UTC)
     for look in looks:
-        look(chain, now)
-
-
-def _verified_chain(connection: Any) -> list[Certificate]:
-    """The chain as it was verified, the root last; empty when the peer showed none."""
-    if hasattr(connection, "get_verified_chain"):  # Python 3.13
-        found = connection.get_verified_chain() or []
-    else:
-        found = [each.public_bytes(_DER) for each in connection._sslobj.get_verified_chain() or []]  # noqa: SLF001
-    return [Certificate(der) for der in found]
+        look(peer, now)
 
 
 _DER = 2  # `_ssl.ENCODING_DER`

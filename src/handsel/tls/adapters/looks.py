@@ -16,7 +16,7 @@ from handsel.errors import ContextRefused, HandselError
 from handsel.model.context import Failure, Revocation
 from handsel.pki.certificate import Certificate
 from handsel.tls import revocation
-from handsel.tls.adapters.engine import Look, refused
+from handsel.tls.adapters.engine import Look, Peer, refused
 from handsel.tls.revocation import Standing, Verdict
 
 _MOST_BYTES = 32 << 20
@@ -30,10 +30,8 @@ def peers(wanted: tuple[str, ...]) -> Look:
     """The peer must have one of these names: SPIFFE IDs or DNS names, as they are written in its certificate."""
     names = frozenset(wanted)
 
-    def look(chain: list[Certificate], _now: datetime) -> None:
-        if not chain:
-            return  # a server that leaves it to its clients whether they show one
-        leaf = chain[0]
+    def look(peer: Peer, _now: datetime) -> None:
+        leaf = peer.leaf
         if names.isdisjoint([*leaf.uri_names, *(each.lower() for each in leaf.dns_names)]):
             shown = ", ".join([*leaf.uri_names, *leaf.dns_names]) or "no name"
             raise refused(f"the peer is {shown[:200]}, and not one of those that are expected")
@@ -51,9 +49,9 @@ class RevocationLook:
         self._answers: dict[bytes, tuple[Verdict, datetime]] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, chain: list[Certificate], now: datetime) -> None:
+    def __call__(self, peer: Peer, now: datetime) -> None:
         """Raises `ssl.SSLCertVerificationError` for a certificate that was taken back, or of which nothing is known."""
-        pairs = list(itertools.pairwise(chain))
+        pairs = list(itertools.pairwise(peer.chain))
         for certificate, issuer in pairs if self._wanted.whole_chain else pairs[:1]:
             verdict = self._verdict(certificate, issuer, now)
             if verdict.standing is Standing.REVOKED:

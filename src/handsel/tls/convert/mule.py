@@ -174,4 +174,3 @@ def _standard(reading: Reading, check: Element) -> Revocation:
         reading.lost(check.place[0], "the lists that a certificate names are not asked: name them as crl")
     leaf_only = reading.flag(said(check, "onlyEndEntities"), "onlyEndEntities")
     return Revocation(ocsp=True, failure=Failure.SOFT if soft else Failure.HARD, whole_chain=not leaf_only)
-

@@ -10,7 +10,7 @@ from handsel.documents import properties, yaml
 from handsel.documents.yaml import Document, Path
 from handsel.model.context import ClientCertificate, KeyStore, TlsContext, TrustStore
 from handsel.tls.convert.model import Imported, Names, Note
-from handsel.tls.convert.reading import Reading, Said, is_elsewhere, key_store, shown, trust_store
+from handsel.tls.convert.reading import Reading, Said, key_store, shown, trust_store
 
 _WEB, _JKS, _PEM = "web", "jks", "pem"
 _WEB_NAMES = {("server", "ssl"): "server", ("management", "server", "ssl"): "management"}
@@ -127,9 +127,7 @@ def _groups(settings: list[Setting]) -> list[_Group]:
         web = next((prefix for prefix in _WEB_NAMES if small[: len(prefix)] == prefix), None)
         if web:
             kind, name, rest = _WEB, _WEB_NAMES[web], small[len(web) :]
-        elif small[:3] == ("spring", "ssl", "bundle") and len(small) > 5 - (small[-1] == "protocol"):
-            kind, name, rest = small[3], key[4], small[5:]
-        elif small[:3] == ("spring", "ssl", "bundle") and len(small) == 6:
+        elif small[:3] == ("spring", "ssl", "bundle") and len(small) > 5:
             kind, name, rest = small[3], key[4], small[5:]
         else:
             continue
@@ -163,7 +161,7 @@ def _read(file: str, groups: list[_Group], names: Names, profile: str, own: set[
             contexts[reading.context] = _with_clients(reading, group, contexts[reading.context])
         elif used:
             reading.context = group.name
-            reading.decide(used, f"the bundle {shown(used.value)} is not in this file: read it together with the file that has it")
+            reading.decide(used, f"the bundle {shown(used.value)} is not in this file: nothing is taken over")
         elif not _is_off(reading, group):
             reading.context = names.give(f"{group.name}-{profile}" if profile else group.name)
             contexts[reading.context] = _context(reading, group)
@@ -209,9 +207,8 @@ def _with_clients(reading: Reading, group: _Group, made: TlsContext) -> TlsConte
 def _key_store(reading: Reading, told: Mapping[str, Said]) -> KeyStore | None:
     key, private = _given(told, "key"), _given(told, "private_key")
     if key is not None:
-        return key_store(
-            reading, key, told.get("key_kind"), told.get("key_store_password"), told.get("key_password"), told.get("alias")
-        )
+        password, key_password = told.get("key_store_password"), told.get("key_password")
+        return key_store(reading, key, told.get("key_kind"), password, key_password, told.get("alias"))
     certificate = _given(told, "certificate")
     if private is None:
         if certificate is not None:
@@ -221,8 +218,8 @@ def _key_store(reading: Reading, told: Mapping[str, Said]) -> KeyStore | None:
     chain = _pem(reading, certificate, "certificate", f"{reading.context}.crt") if certificate else path
     if (alias := told.get("alias")) is not None:
         reading.lost(alias, "a PEM file has no aliases")
-    password = reading.password(told.get("key_password"), "key")
-    return KeyStore(path, "pem", password, chain="" if chain == path else chain)
+    own = reading.password(told.get("key_password"), "key")
+    return KeyStore(path, "pem", own, chain="" if chain == path else chain)
 
 
 def _trust_store(reading: Reading, told: Mapping[str, Said]) -> TrustStore | None:

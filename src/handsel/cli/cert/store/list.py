@@ -15,6 +15,8 @@ from handsel.cli.cert.store import shared
 if TYPE_CHECKING:
     from handsel.pki.keystore.report import EntryReport, StoreReport
 
+_WIDEST = 60
+
 
 @click.command()
 @click.argument("file", type=shared.PATH)
@@ -55,9 +57,16 @@ def _rows(report: StoreReport) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for each in report.entries:
         first, *more = each.problems or ("",)
-        rows.append((*map(printable, (each.alias, each.kind, *_of_leaf(each))), printable(first)))
+        rows.append((*(_cell(text) for text in (each.alias, each.kind, *_of_leaf(each))), printable(first)))
         rows += [("", "", "", "", "", printable(problem)) for problem in more]
     return rows
+
+
+def _cell(text: str) -> str:
+    """What a column can hold: an alias may have 64 KiB."""
+    from handsel.pki.inspect import printable
+
+    return printable(text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…")
 
 
 def _of_leaf(entry: EntryReport) -> tuple[str, str, str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 FORMATS = click.Choice(["jks", "pkcs12", "pem"])
+_MOST_ALIASES, _LONGEST_ALIAS = 12, 60
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
 _password = click.option(
@@ -66,5 +67,7 @@ def tell(done: Done, *, dry_run: bool) -> None:
     for note in done.notes:
         click.echo(f"  {printable(note)}", err=True)
     verb = "would hold" if dry_run else "holds"
-    aliases = ", ".join(printable(each) for each in done.aliases) or "nothing"
+    aliases = ", ".join(printable(each[:_LONGEST_ALIAS]) for each in done.aliases[:_MOST_ALIASES]) or "nothing"
+    if len(done.aliases) > _MOST_ALIASES:
+        aliases += f" and {len(done.aliases) - _MOST_ALIASES} more"
     click.echo(f"{done.file} ({done.kind}) {verb} {aliases}", err=True)

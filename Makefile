@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-token check fix lock setup test-deps bench golden docs soak wire migration
+.PHONY: demo test test-processes test-parts test-token check fix lock setup test-deps bench golden docs soak wire migration
 
 demo: setup
 	$(BIN)/handsel up --demo
@@ -10,9 +10,16 @@ demo: setup
 test: setup
 	$(BIN)/pytest
 
+# The two halves of `test`: those that start the real programs, and all others.
+test-processes: setup
+	$(BIN)/pytest -m e2e
+
+test-parts: setup
+	$(BIN)/pytest -m "not e2e"
+
 # What a CA does, once more with every CA's key in a token of SoftHSM: stories, doors, status, ACME by its clients, the
-# commands about keys, rotation, a backup. Not here: what signs nothing with a CA's key (probes, policy, specimens, what is
-# refused before, a root in files elsewhere, a standby, a host), and what has a token in `make test` already.
+# commands about keys, rotation, a backup. Not here: what signs nothing with a CA's key, what has a token in `make test`
+# already, and for time a few slow ones whose faster neighbours are here, such as a standby and two servers.
 TOKEN_TESTS := tests/test_ca_keys.py tests/authority tests/wiring/test_validation.py $(patsubst %,tests/e2e/test_%.py,\
   acme_clients validation hierarchy ca_commands rotation backup)
 NO_CA_KEY := $(patsubst %,--ignore tests/authority/%,probes signers test_policy.py test_structure.py test_lint.py)

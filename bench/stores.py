@@ -17,7 +17,8 @@ from report import Report, interleave, run
 
 from handsel.authority import ca
 from handsel.pki.keys import PrivateKey
-from handsel.pki.keystore import jks
+from handsel.pki.keystore import jks, pkcs12, pkcs12_writing
+from handsel.pki.keystore.derivation import MAC, Derivation, derive, spellings
 from handsel.pki.keystore.model import (
     Entry,
     KeyEntry,
@@ -125,7 +126,29 @@ def _jks(entries: list[Entry]) -> Sides:
     }
 
 
-FORMATS: Mapping[str, Callable[[list[Entry]], Sides]] = {"jks": _jks}
+def _pkcs12(entries: list[Entry]) -> Sides:
+    """PKCS12 as it is written here: a key from the password for the check, and one for all that is encrypted."""
+    content = pkcs12.write(entries, PASSWORDS)
+    assert len(pkcs12.read(content, PASSWORDS).entries) == len(entries)
+    (spelling,) = spellings(Secret(PASSWORD.encode()))
+    wanted = (
+        Derivation("pkcs12", "sha256", bytes(20), pkcs12_writing.ROUNDS, 32, MAC),
+        Derivation("pbkdf2", "sha256", bytes(16), pkcs12_writing.ROUNDS, 32),
+    )
+
+    def alone() -> None:
+        for each in wanted:
+            derive(each, spelling)
+        _parse(entries)
+
+    return {
+        READ: lambda: pkcs12.read(content, PASSWORDS),
+        PARSED: lambda: _parse(pkcs12.read(content, PASSWORDS)),
+        ALONE: alone,
+    }
+
+
+FORMATS: Mapping[str, Callable[[list[Entry]], Sides]] = {"jks": _jks, "pkcs12": _pkcs12}
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def test_a_store_goes_through_every_format_and_java_reads_each(desk: Desk) -> No
         "create", "a.jks", "--type", "jks", "--key", "key.pem", "--chain", "chain.pem", "--trust", "root.pem", "--alias",
         "Shop", "--password-file", "p",
     )  # fmt: skip
-    assert made.stderr == "a.jks (jks) holds Shop, authority of test.internal\n" or "holds Shop" in made.stderr
+    assert "a.jks (jks) holds Shop, " in made.stderr
     root = next(alias for alias in desk.seen_by_keytool("a.jks") if alias != "shop")
     assert desk.seen_by_keytool("a.jks") == {"shop": "PrivateKeyEntry", root: "trustedCertEntry"}
     before = desk.listed("a.jks", "--password-file", "p")
@@ -247,23 +247,18 @@ def test_who_could_read_a_store_before_is_told(desk: Desk) -> None:
 
 
 def test_what_would_do_nothing_is_refused(desk: Desk) -> None:
-    for arguments, said in (
-        (("create", "a"), "there is nothing to put in"),
-        (("create", "a", "--chain", "chain.pem", "--trust", "root.pem"), "--chain is the chain of a key"),
-        (("create", "a", "--trust", "key.pem", "--type", "pem"), "there is no certificate in it"),
-        (("create", "a", "--key", "root.pem", "--type", "pem"), "one private key is expected in it"),
-        (("alias", "root.pem"), "there is nothing to do"),
-        (("password", "root.pem", "--new-password-file", "new"), "there is no key in it"),
-        (("alias", "root.pem", "--remove", _only_alias(desk, "root.pem")), "there is nothing to write"),
-        (("export", "root.pem", "--alias", "x", "--out", "a", "--plain"), "certificates have no password"),
-        (("convert", "root.pem", "--to", "jks", "--out", "a", "--plain"), "--plain is for keys in PEM"),
-        (("convert", "root.pem", "--to", "jks", "--out", "a"), "a needs a password"),
+    for arguments, code, said in (
+        (("create", "a"), 2, "there is nothing to put in"),
+        (("create", "a", "--chain", "chain.pem", "--trust", "root.pem"), 2, "--chain is the chain of a key"),
+        (("create", "a", "--trust", "key.pem", "--type", "pem"), 1, "there is no certificate in it"),
+        (("create", "a", "--key", "root.pem", "--type", "pem"), 1, "one private key is expected in it"),
+        (("alias", "root.pem"), 2, "there is nothing to do"),
+        (("password", "root.pem", "--new-password-file", "new"), 1, "there is no key in it"),
+        (("alias", "root.pem", "--remove", _only_alias(desk, "root.pem")), 2, "there is nothing to write"),
+        (("export", "root.pem", "--alias", "x", "--out", "a", "--plain"), 2, "certificates have no password"),
+        (("convert", "root.pem", "--to", "jks", "--out", "a", "--plain"), 2, "--plain is for keys in PEM"),
+        (("convert", "root.pem", "--to", "jks", "--out", "a"), 2, "a needs a password"),
     ):
-        code = (
-            1
-            if "--trust" in arguments and "--type" in arguments or "--key" in arguments or arguments[0] == "password"
-            else 2
-        )
         assert said in desk.refused(*arguments, code=code)
     assert not (desk.folder / "a").exists()
 

@@ -7,7 +7,7 @@ from handsel.pki.keystore import derivation, pem
 from handsel.pki.keystore.model import KeyEntry, Passwords, SecretEntry, TrustedEntry
 from handsel.pki.secret import Secret
 
-derivation.MOST_ROUNDS = 20_000  # what is allowed takes seconds, in which a fuzzer tries thousands of inputs
+derivation.MOST_ROUNDS = 100_000  # what is allowed takes seconds, in which a fuzzer tries thousands of inputs
 
 
 def fuzz(data: bytes) -> None:

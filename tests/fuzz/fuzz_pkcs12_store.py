@@ -7,7 +7,7 @@ from handsel.pki.keystore import derivation, pkcs12
 from handsel.pki.keystore.model import Integrity, KeyEntry, Passwords, Store, TrustedEntry
 from handsel.pki.secret import Secret
 
-derivation.MOST_ROUNDS = 20_000  # what is allowed takes seconds, in which a fuzzer tries thousands of inputs
+derivation.MOST_ROUNDS = 100_000  # what is allowed takes seconds, in which a fuzzer tries thousands of inputs
 _PASSWORD = Passwords(Secret(b"changeit"))
 
 

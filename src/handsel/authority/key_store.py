@@ -14,6 +14,10 @@ class KeyStore(Protocol):
     def custody(self) -> str:
         """In whose keeping the keys are, for people: one line."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether others may keep keys there too, so that a key which is there need not be this authority's."""
+
     def load(self, name: str) -> PrivateKey:
         """The key of this name; it must be there."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 INTEGER, BIT_STRING, OCTET_STRING, NULL, OID, ENUMERATED = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0A
 UTC_TIME, GENERALIZED_TIME, SEQUENCE, BOOLEAN, UTF8_STRING = 0x17, 0x18, 0x30, 0x01, 0x0C
@@ -17,28 +18,37 @@ _LONGEST_SERIAL = 32
 class Reader:
     """Reads one element after the other. Every method raises `ValueError` for bytes that are not what was asked for."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
+    __slots__ = ("_at", "_data", "_end")
+
+    def __init__(self, data: bytes, at: int = 0, end: int | None = None) -> None:
+        """Of all the bytes, or of those from `at` to `end`."""
+        self._data, self._at, self._end = data, at, len(data) if end is None else end
 
     @property
     def next_tag(self) -> int | None:
         """The tag of what comes next, or None at the end."""
-        return self._data[self._at] if self._at < len(self._data) else None
+        return self._data[self._at] if self._at < self._end else None
 
     def read(self, tag: int) -> bytes:
         """The content of the next element, which must have this tag."""
-        content, _ = self._element(tag)
-        return content
+        content = self._element(tag)
+        return self._data[content : self._at]
 
     def read_whole(self, tag: int) -> bytes:
         """The same with its tag and length."""
-        _, whole = self._element(tag)
-        return whole
+        start = self._at
+        self._element(tag)
+        return self._data[start : self._at]
+
+    def skip(self, *tags: int) -> None:
+        """Go past elements that must have these tags."""
+        for tag in tags:
+            self._element(tag)
 
     def inside(self, tag: int) -> Reader:
         """A reader of the next element's content."""
-        return Reader(self.read(tag))
+        content = self._element(tag)
+        return Reader(self._data, content, self._at)
 
     def optional(self, tag: int) -> Reader | None:
         """A reader of the next element's content if it has this tag."""
@@ -56,14 +66,7 @@ class Reader:
         content = self.read(OID)
         if not 1 <= len(content) <= _LONGEST_OID or content[-1] & 0x80:
             raise ValueError("an object identifier is empty, too long or cut off")
-        numbers, number = [], 0
-        for octet in content:
-            number = number << 7 | octet & 0x7F
-            if not octet & 0x80:
-                numbers.append(number)
-                number = 0
-        first = min(numbers[0] // 40, 2)
-        return ".".join(str(each) for each in (first, numbers[0] - 40 * first, *numbers[1:]))
+        return _dotted(content)
 
     def read_generalized_time(self) -> datetime:
         """A time in UTC, to the second (X.690, 11.7); what is finer is passed over."""
@@ -74,26 +77,40 @@ class Reader:
 
     def end(self) -> None:
         """Nothing may follow."""
-        if self._at != len(self._data):
+        if self._at != self._end:
             raise ValueError("there are bytes after the end")
 
-    def _element(self, tag: int) -> tuple[bytes, bytes]:
-        start, data = self._at, self._data
-        if self.next_tag != tag or start + 2 > len(data):
+    def _element(self, tag: int) -> int:
+        """Go to the end of the next element, which must have this tag; where its content begins."""
+        start, data, end = self._at, self._data, self._end
+        if start + 2 > end or data[start] != tag:
             raise ValueError(f"there is no element with the tag {tag:#x} where one must be")
         length, content = data[start + 1], start + 2
         if length > 0x80:
             octets = length & 0x7F
-            if octets > _LONGEST_LENGTH or content + octets > len(data):
+            if octets > _LONGEST_LENGTH or content + octets > end:
                 raise ValueError("a length is too long")
             length = int.from_bytes(data[content : content + octets])
             content += octets
         elif length == 0x80:
             raise ValueError("a length is indefinite, which DER does not know")
-        if content + length > len(data):
+        if content + length > end:
             raise ValueError("an element is longer than what it lies in")
         self._at = content + length
-        return data[content : self._at], data[start : self._at]
+        return content
+
+
+@lru_cache(maxsize=256)
+def _dotted(content: bytes) -> str:
+    """The content of an object identifier; a file has few of them, again and again."""
+    numbers, number = [], 0
+    for octet in content:
+        number = number << 7 | octet & 0x7F
+        if not octet & 0x80:
+            numbers.append(number)
+            number = 0
+    first = min(numbers[0] // 40, 2)
+    return ".".join(str(each) for each in (first, numbers[0] - 40 * first, *numbers[1:]))
 
 
 def element(tag: int, *parts: bytes) -> bytes:

@@ -26,26 +26,31 @@ _BLOCK_BITS, _BLOCK_BYTES, _KEY_BYTES = 128, 16, 32
 
 def encrypted_pem(pkcs8: bytes, password: Secret) -> bytes:
     """An ENCRYPTED PRIVATE KEY in PEM, of a PrivateKeyInfo in DER."""
-    return pem_blocks.written("ENCRYPTED PRIVATE KEY", encrypted_der(pkcs8, password, ROUNDS))
+    return pem_blocks.written("ENCRYPTED PRIVATE KEY", Sealer(password, ROUNDS).key(pkcs8))
 
 
-def encrypted_der(pkcs8: bytes, password: Secret, rounds: int) -> bytes:
-    """An EncryptedPrivateKeyInfo (RFC 5958, section 3) of a PrivateKeyInfo, both DER."""
-    scheme, hidden = pbes2(pkcs8, password, rounds)
-    return der.sequence(scheme, der.element(der.OCTET_STRING, hidden))
+class Sealer:
+    """Encrypts with AES-256 in CBC mode (RFC 8018, section 6.2), all with one key, each with a vector of its own.
 
+    The key is made once: a salt for each would cost each its rounds, and stop nobody who tries passwords on one.
+    """
 
-def pbes2(content: bytes, password: Secret, rounds: int) -> tuple[bytes, bytes]:
-    """How it is encrypted, an AlgorithmIdentifier, and it (RFC 8018, section 6.2): AES-256-CBC, HMAC-SHA-256."""
-    salt, vector = os.urandom(_BLOCK_BYTES), os.urandom(_BLOCK_BYTES)
-    key = hashlib.pbkdf2_hmac("sha256", password.reveal(), salt, rounds, _KEY_BYTES)
-    padder, encryptor = (
-        padding.PKCS7(_BLOCK_BITS).padder(),
-        Cipher(algorithms.AES256(key), modes.CBC(vector)).encryptor(),
-    )
-    hidden = encryptor.update(padder.update(content) + padder.finalize()) + encryptor.finalize()
-    derived = der.sequence(der.element(der.OCTET_STRING, salt), der.integer(rounds), _HMAC_SHA256)
-    scheme = der.sequence(
-        der.sequence(_PBKDF2, derived), der.sequence(_AES256_CBC, der.element(der.OCTET_STRING, vector))
-    )
-    return der.sequence(_PBES2, scheme), hidden
+    def __init__(self, password: Secret, rounds: int) -> None:
+        salt = os.urandom(_BLOCK_BYTES)
+        self._key = hashlib.pbkdf2_hmac("sha256", password.reveal(), salt, rounds, _KEY_BYTES)
+        derived = der.sequence(der.element(der.OCTET_STRING, salt), der.integer(rounds), _HMAC_SHA256)
+        self._derivation = der.sequence(_PBKDF2, derived)
+
+    def seal(self, content: bytes) -> tuple[bytes, bytes]:
+        """How it is encrypted, an AlgorithmIdentifier in DER, and it."""
+        vector = os.urandom(_BLOCK_BYTES)
+        padder = padding.PKCS7(_BLOCK_BITS).padder()
+        encryptor = Cipher(algorithms.AES256(self._key), modes.CBC(vector)).encryptor()
+        hidden = encryptor.update(padder.update(content) + padder.finalize()) + encryptor.finalize()
+        cipher = der.sequence(_AES256_CBC, der.element(der.OCTET_STRING, vector))
+        return der.sequence(_PBES2, der.sequence(self._derivation, cipher)), hidden
+
+    def key(self, pkcs8: bytes) -> bytes:
+        """An EncryptedPrivateKeyInfo (RFC 5958, section 3) of a PrivateKeyInfo, both DER."""
+        scheme, hidden = self.seal(pkcs8)
+        return der.sequence(scheme, der.element(der.OCTET_STRING, hidden))

@@ -223,3 +223,15 @@ def test_a_wrong_pin_is_told_in_one_line_and_the_right_one_works(uri, tmp_path):
     with pytest.raises(StateError, match="does not do it"):
         wrong.exists("root")
     assert not TokenKeys(TokenUri.parse(uri)).exists("nothing")
+
+
+def test_a_second_authority_does_not_take_the_keys_of_the_first(uri, tmp_path):
+    """The same `object=` in one token: without a look they would share the root's key."""
+    first = KeyFolder(tmp_path / "first", _keys(uri, "shared"))
+    first.make(TRUST_DOMAIN, (CaPlan(),), now=NOW)
+    with pytest.raises(StateError, match="a root's key already") as caught:
+        KeyFolder(tmp_path / "second", _keys(uri, "shared")).make(TRUST_DOMAIN, (CaPlan(),), now=NOW)
+    assert "choose another object=" in caught.value.next_step
+    assert not (tmp_path / "second" / "root.crt").exists()
+    KeyFolder(tmp_path / "second", _keys(uri, "another")).make(TRUST_DOMAIN, (CaPlan(),), now=NOW)
+    assert first.load("issuing", TRUST_DOMAIN).key.public_der()

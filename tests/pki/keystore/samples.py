@@ -45,9 +45,14 @@ def certificate(
     return StoredCertificate(signed.public_bytes(Encoding.DER))
 
 
+@cache
+def _ca(subject: str, issuer: str = "") -> StoredCertificate:
+    return certificate(subject, issuer, ca=True)
+
+
 def chain_of(leaf: str) -> tuple[StoredCertificate, ...]:
     """A leaf, the CA above it, and the root."""
-    return certificate(leaf, "middle"), certificate("middle", "root", ca=True), certificate("root", ca=True)
+    return certificate(leaf, "middle"), _ca("middle", "root"), _ca("root")
 
 
 def key_entry(alias: str, chain: Sequence[StoredCertificate] | None = None, *, key: Key | None = None) -> KeyEntry:
@@ -60,7 +65,7 @@ def locked_entry(alias: str) -> KeyEntry:
 
 
 def trusted_entry(alias: str) -> TrustedEntry:
-    return TrustedEntry(alias, certificate(alias, ca=True), NOW)
+    return TrustedEntry(alias, _ca(alias), NOW)
 
 
 def secret_entry(alias: str) -> SecretEntry:

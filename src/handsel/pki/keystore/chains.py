@@ -1,76 +1,118 @@
-"""The certificates of a store joined into chains, for formats that keep them in a heap (RFC 5280, section 6.1)."""
+"""The certificates of a store joined into chains, for formats that keep them in a heap (RFC 5280, section 6.1).
+
+What joins them is looked for in their bytes: reading each whole would cost more than all the rest of a store.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from handsel.pki.certificate import Certificate
+from handsel.pki import der
 from handsel.pki.keys import public_der
 from handsel.pki.keystore.model import StoredCertificate, StoredKey
 
 _LONGEST, _CANDIDATES = 32, 8
+_EXTENSIONS = der.CONTEXT | 3
+_KEY_ID, _ISSUER_KEY_ID = der.oid("2.5.29.14"), der.oid("2.5.29.35")
+
+
+class _Marks(NamedTuple):
+    """What a certificate says of itself and its issuer, as it is encoded; None where it is silent."""
+
+    subject: bytes
+    issuer: bytes
+    key_id: bytes | None
+    issuer_key_id: bytes | None
 
 
 class Heap:
-    """Certificates, found by their names and by their keys. They are read when that is asked for, not before."""
+    """Certificates, found by their keys and as issuers of one another."""
 
     def __init__(self, certificates: Iterable[StoredCertificate]) -> None:
-        self._all = list({each.der: each for each in certificates}.values())
-        self._by_subject: dict[bytes, list[StoredCertificate]] | None = None
-        self._by_key: dict[bytes, StoredCertificate] | None = None
+        self._all = {each.der: each for each in certificates}
 
     def of_key(self, key: StoredKey) -> StoredCertificate | None:
         """The first certificate for this key."""
-        if self._by_key is None:
-            self._by_key = {}
-            for each in self._all:
-                if each.certificate:
-                    self._by_key.setdefault(each.certificate.public_key_der, each)
         return self._by_key.get(public_der(key.handle.public_key())) if key.handle else None
 
     def chain(self, leaf: StoredCertificate) -> tuple[StoredCertificate, ...]:
         """The leaf and what is above it, as far as it is there."""
-        if len(self._all) < 2:
-            return (leaf,)
         chain = [leaf]
-        while len(chain) < _LONGEST and (above := self._above(chain[-1], chain)):
+        while len(chain) < _LONGEST and len(self._all) > 1 and (above := self._above(chain[-1], chain)):
             chain.append(above)
         return tuple(chain)
 
     def _above(self, below: StoredCertificate, chain: list[StoredCertificate]) -> StoredCertificate | None:
         """The issuer: by its name, then by its key identifier; when several are left, the one that did sign."""
-        certificate = below.certificate
-        if certificate is None or certificate.parsed.issuer == certificate.parsed.subject:
+        marks = self._marks.get(below.der)
+        if marks is None or marks.issuer == marks.subject:
             return None
-        named = self._subjects().get(certificate.parsed.issuer.public_bytes(), [])[:_CANDIDATES]
-        fitting = [each for each in named if each not in chain and _key_fits(certificate, each.certificate)]
+        named, told = self._by_subject.get(marks.issuer, {}), marks.issuer_key_id
+        # it decides where both tell it (RFC 5280, section 4.2.1.1)
+        same = [each for some in named.values() for each in some] if told is None else named.get(told, [])
+        silent = named.get(None, []) if told is not None else []
+        fitting = [each for each in (*same[:_CANDIDATES], *silent[:_CANDIDATES]) if each not in chain]
         if len(fitting) > 1:
-            return next((each for each in fitting if issued(certificate, each.certificate)), fitting[0])
+            return next((each for each in fitting if _issued(below, each)), fitting[0])
         return fitting[0] if fitting else None
 
-    def _subjects(self) -> dict[bytes, list[StoredCertificate]]:
-        if self._by_subject is None:
-            self._by_subject = {}
-            for each in self._all:
-                if each.certificate:
-                    self._by_subject.setdefault(each.certificate.parsed.subject.public_bytes(), []).append(each)
-        return self._by_subject
+    @cached_property
+    def _by_key(self) -> dict[bytes, StoredCertificate]:
+        found: dict[bytes, StoredCertificate] = {}
+        for each in self._all.values():
+            if each.certificate:
+                found.setdefault(each.certificate.public_key_der, each)
+        return found
+
+    @cached_property
+    def _marks(self) -> dict[bytes, _Marks]:
+        return {data: marks for data in self._all if (marks := _marks(data))}
+
+    @cached_property
+    def _by_subject(self) -> dict[bytes, dict[bytes | None, list[StoredCertificate]]]:
+        """By name, then by key identifier."""
+        found: dict[bytes, dict[bytes | None, list[StoredCertificate]]] = {}
+        for data, marks in self._marks.items():
+            found.setdefault(marks.subject, {}).setdefault(marks.key_id, []).append(self._all[data])
+        return found
 
 
-def issued(below: Certificate, above: Certificate | None) -> bool:
-    """Whether it is signed by the other one's key."""
+def _marks(data: bytes) -> _Marks | None:
+    """RFC 5280, section 4.1. None for what is no certificate."""
     try:
-        if above is not None:
-            below.parsed.verify_directly_issued_by(above.parsed)
+        inside = der.Reader(data).inside(der.SEQUENCE).inside(der.SEQUENCE)
+        inside.optional(der.CONTEXT)  # the version
+        inside.skip(der.INTEGER, der.SEQUENCE)  # the serial number, the algorithm of the signature
+        issuer = inside.read(der.SEQUENCE)
+        inside.skip(der.SEQUENCE)  # the validity
+        subject = inside.read(der.SEQUENCE)
+        inside.skip(der.SEQUENCE)  # the key
+        extensions = inside.read(_EXTENSIONS) if inside.next_tag == _EXTENSIONS else b""
+        own, above = _value(extensions, _KEY_ID), _value(extensions, _ISSUER_KEY_ID)
+        key_id = own.read(der.OCTET_STRING) if own else None
+        issuing = above.inside(der.SEQUENCE) if above else None
+        told = issuing.read(der.CONTEXT_PRIMITIVE) if issuing and issuing.next_tag == der.CONTEXT_PRIMITIVE else None
+    except ValueError:
+        return None
+    return _Marks(subject, issuer, key_id, told)
+
+
+def _value(extensions: bytes, name: bytes) -> der.Reader | None:
+    """The value of an extension that is not critical, which these two never are (RFC 5280, section 4.2.1)."""
+    at = extensions.find(name + bytes([der.OCTET_STRING]))
+    return der.Reader(extensions[at + len(name) :]).inside(der.OCTET_STRING) if at >= 0 else None
+
+
+def _issued(below: StoredCertificate, above: StoredCertificate) -> bool:
+    """Whether it is signed by the other one's key."""
+    if below.certificate is None or above.certificate is None:
+        return False
+    try:
+        below.certificate.parsed.verify_directly_issued_by(above.certificate.parsed)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
-    return above is not None
-
-
-def _key_fits(below: Certificate, above: Certificate | None) -> bool:
-    """RFC 5280, section 4.2.1.1; also when one of them does not tell."""
-    if above is None:
-        return False
-    return None in (below.authority_key_id, above.key_id) or below.authority_key_id == above.key_id
+    return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from handsel.errors import StoreRefused
 from handsel.pki import der
@@ -71,7 +72,7 @@ class Bag:
     value: bytes
     attributes: Mapping[str, bytes]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Its friendlyName; empty when it has none."""
         value = self.attributes.get(FRIENDLY_NAME)
@@ -82,7 +83,7 @@ class Bag:
         encoding = "utf-8" if reader.next_tag == der.UTF8_STRING else "utf-16-be"
         return reader.read(reader.next_tag or 0).decode(encoding, errors="replace")
 
-    @property
+    @cached_property
     def key_id(self) -> bytes:
         """What joins a key with its certificate; empty when it has none."""
         value = self.attributes.get(LOCAL_KEY_ID)

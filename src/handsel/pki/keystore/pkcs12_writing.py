@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from handsel.errors import StoreRefused
 from handsel.pki import der
-from handsel.pki.encrypted_key import encrypted_der, pbes2
+from handsel.pki.encrypted_key import Sealer
 from handsel.pki.keystore import pkcs12_bags
 from handsel.pki.keystore.derivation import MAC, Derivation, derive, spellings
 from handsel.pki.keystore.model import (
@@ -46,22 +46,24 @@ def write(entries: Sequence[Entry], passwords: Passwords) -> bytes:
     """
     password = _password(entries, passwords)
     _check(entries)
-    ids = _Ids()
+    sealer, ids = Sealer(password, ROUNDS), _Ids()
     keys: list[bytes] = []
-    certificates: list[bytes] = []
+    leaves: list[bytes] = []
     above: dict[bytes, bytes] = {}
+    trusted: list[bytes] = []
     for entry in entries:
         if isinstance(entry, TrustedEntry):
-            certificates.append(_certificate(entry.certificate, _named(entry.alias), _TRUSTED))
+            trusted.append(_certificate(entry.certificate, _named(entry.alias), _TRUSTED))
             continue
         marks = (_named(entry.alias), ids.of(entry))
-        keys.append(_key(entry, password, marks) if isinstance(entry, KeyEntry) else _secret(entry, password, marks))
+        keys.append(_key(entry, sealer, marks) if isinstance(entry, KeyEntry) else _secret(entry, sealer, marks))
         if isinstance(entry, KeyEntry) and entry.chain:
-            certificates.append(_certificate(entry.chain[0], *marks))
-            above |= {each.der: _certificate(each) for each in entry.chain[1:]}
+            leaves.append(_certificate(entry.chain[0], *marks))
+            above |= {each.der: _certificate(each) for each in entry.chain[1:] if each.der not in above}
     parts = [_part(der.sequence(*keys))] if keys else []
-    if certificates:
-        parts.append(_encrypted_part(der.sequence(*certificates, *above.values()), password))
+    # Java builds chains by names alone, of which the first counts: those of the chains come first
+    if certificates := [*leaves, *above.values(), *trusted]:
+        parts.append(_encrypted_part(der.sequence(*certificates), sealer))
     return _file(der.sequence(*parts), password)
 
 
@@ -119,15 +121,15 @@ def _check_chain(alias: str, chain: Sequence[StoredCertificate]) -> None:
 # Bags
 
 
-def _key(entry: KeyEntry, password: Secret, marks: Sequence[bytes]) -> bytes:
-    return _bag(pkcs12_bags.SHROUDED_BAG, encrypted_der(_plain(entry), password, ROUNDS), marks)
+def _key(entry: KeyEntry, sealer: Sealer, marks: Sequence[bytes]) -> bytes:
+    return _bag(pkcs12_bags.SHROUDED_BAG, sealer.key(_plain(entry)), marks)
 
 
-def _secret(entry: SecretEntry, password: Secret, marks: Sequence[bytes]) -> bytes:
+def _secret(entry: SecretEntry, sealer: Sealer, marks: Sequence[bytes]) -> bytes:
     """As Java does: the octets of the key in a PrivateKeyInfo."""
     algorithm = der.sequence(der.oid(SECRETS[entry.algorithm]))
     info = der.sequence(der.integer(0), algorithm, der.element(der.OCTET_STRING, _plain(entry)))
-    octets = der.element(der.OCTET_STRING, encrypted_der(info, password, ROUNDS))
+    octets = der.element(der.OCTET_STRING, sealer.key(info))
     value = der.sequence(der.oid(pkcs12_bags.SHROUDED_BAG), der.element(der.CONTEXT, octets))
     return _bag(pkcs12_bags.SECRET_BAG, value, marks)
 
@@ -183,9 +185,9 @@ def _part(content: bytes) -> bytes:
     return der.sequence(der.oid(pkcs12_bags.DATA), der.element(der.CONTEXT, der.element(der.OCTET_STRING, content)))
 
 
-def _encrypted_part(content: bytes, password: Secret) -> bytes:
+def _encrypted_part(content: bytes, sealer: Sealer) -> bytes:
     """EncryptedData (RFC 5652, section 8)."""
-    scheme, hidden = pbes2(content, password, ROUNDS)
+    scheme, hidden = sealer.seal(content)
     info = der.sequence(der.oid(pkcs12_bags.DATA), scheme, der.element(der.CONTEXT_PRIMITIVE, hidden))
     data = der.sequence(der.integer(0), info)
     return der.sequence(der.oid(pkcs12_bags.ENCRYPTED), der.element(der.CONTEXT, data))

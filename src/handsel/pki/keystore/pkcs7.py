@@ -20,7 +20,7 @@ def _certificates(data: bytes) -> list[bytes]:
     if outer.read_oid() != SIGNED:
         raise ValueError("it is PKCS7 of another kind than signed data, which holds certificates")
     signed = outer.inside(der.CONTEXT).inside(der.SEQUENCE)
-    signed.read_integer(), signed.read(der.SET), signed.read(der.SEQUENCE)
+    signed.skip(der.INTEGER, der.SET, der.SEQUENCE)
     inside = signed.optional(der.CONTEXT)
     while inside is not None and inside.next_tag is not None:
         # CertificateSet (RFC 5652, section 10.2.2): beside X.509 there are kinds that nobody writes

@@ -108,5 +108,5 @@ def check_private_key(data: bytes) -> str:
 def secret_of(data: bytes) -> bytes:
     """The octets in a PrivateKeyInfo: of a secret key they are the key. Raises `ValueError`."""
     outer = der.Reader(data).inside(der.SEQUENCE)
-    outer.read_integer(), outer.read(der.SEQUENCE)
+    outer.skip(der.INTEGER, der.SEQUENCE)
     return outer.read(der.OCTET_STRING)

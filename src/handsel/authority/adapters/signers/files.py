@@ -21,6 +21,8 @@ class FileKeys:
         self._folder = folder
         self._password = password
 
+    is_shared = False  # the folder is one authority's
+
     @property
     def custody(self) -> str:
         """In whose keeping the keys are, by what the files are and not by whether a password was given."""

@@ -30,6 +30,8 @@ class TokenKeys:
         self._uri = uri
         self._session = session_with(uri)
 
+    is_shared = True
+
     @property
     def custody(self) -> str:
         """In whose keeping the keys are."""

@@ -58,6 +58,12 @@ class RootFiles:
 
     def make(self, trust_domain: TrustDomain, kind: KeyType, now: datetime) -> None:
         """The first root, and the key of the one after it."""
+        if self._keys.is_shared and self._keys.exists(ROOT):
+            raise StateError(
+                f"in {self._keys.custody} there is a root's key already, and no certificate for it here",
+                next_step="it is another authority's: choose another object= in authority.keys; or, if an earlier start "
+                "broke off just here, remove it from the token",
+            )
         self._make_key_after(ROOT, kind)
         root = ca.make_root(trust_domain, self._keys.make(ROOT, kind), serial=random_serial(), now=now)
         self._files.put(ROOT, root)

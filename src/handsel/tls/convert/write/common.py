@@ -90,6 +90,12 @@ class Writing:
         self.say(f"{store.path} has to be PEM")
         return store.path
 
+    def jvm_roots(self, sides: tuple[Side, ...]) -> None:
+        """Says whom a JVM believes where the context names no file."""
+        trust = self.context.trust_store
+        if not self.context.insecure and (trust.system if trust else Side.CLIENT in sides):
+            self.lost("the machine's roots cannot be said: the JVM believes its own")
+
     def no_peers(self, what: str = "") -> None:
         if self.context.peers:
             self.lost(f"peers cannot be said{what}: whoever the trust store vouches for is taken")

@@ -93,6 +93,8 @@ def _validation(writing: Writing) -> dict[str, Any]:
         path = writing.pem(trust)
     made: dict[str, Any] = {"trusted_ca": _file(path)}
     if context.peers:
+        if any("://" not in each for each in context.peers):
+            writing.say("a certificate for *.DOMAIN counts as a peer of that domain too")
         made["match_typed_subject_alt_names"] = [
             {"san_type": "URI" if "://" in each else "DNS", "matcher": {"exact": each}} for each in context.peers
         ]

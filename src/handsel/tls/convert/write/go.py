@@ -7,7 +7,7 @@ import json
 from handsel.model.context import ClientCertificate, KeyStore, TlsContext
 from handsel.tls.convert import suites
 from handsel.tls.convert.model import BOTH, Exported, Side
-from handsel.tls.convert.write.common import IDENTITY, ROOTS, Writing, camel
+from handsel.tls.convert.write.common import IDENTITY, ROOTS, Writing, camel, is_pem
 
 _VERSIONS = {"TLSv1.2": "tls.VersionTLS12", "TLSv1.3": "tls.VersionTLS13"}
 _CLIENTS = {
@@ -134,7 +134,7 @@ def _key(writing: Writing, key: KeyStore) -> str:
         folder = f"os.Getenv({_text(IDENTITY)})"
         return _LOAD_KEY.format(chain=f'{folder}+"/identity.crt"', key=f'{folder}+"/identity.key"')
     path = writing.pem(key)
-    if key.password is not None or key.key_password is not None:
+    if is_pem(key) and (key.password is not None or key.key_password is not None):
         writing.decide(
             "Go's own library opens no encrypted key: decrypt it with openssl pkey, readable by its owner only"
         )

@@ -15,8 +15,9 @@ def write(context: TlsContext, sides: tuple[Side, ...] = BOTH) -> Exported:
     said: list[tuple[str, str]] = []
     if context.key_store is not None:
         said += _key_store(writing, context.key_store)
-    if context.trust_store is not None:
-        said += _trust_store(writing, context.trust_store)
+    if context.trust_store is not None and not context.trust_store.system:
+        said += _store(writing, context.trust_store, "trust")
+    writing.jvm_roots(sides)
     suites = writing.iana_suites()
     for side in sides:
         said.append((f"jdk.tls.{side}.protocols", ",".join(context.protocols)))
@@ -48,13 +49,6 @@ def _key_store(writing: Writing, key: KeyStore) -> list[tuple[str, str]]:
     if key.chain:
         writing.lost(f"the chain of its own ({key.chain}) has to be in the store")
     return _store(writing, key, "key")
-
-
-def _trust_store(writing: Writing, trust: TrustStore) -> list[tuple[str, str]]:
-    if trust.system:
-        writing.lost("the JVM has roots of its own, and not the machine's")
-        return []
-    return _store(writing, trust, "trust")
 
 
 def _store(writing: Writing, store: KeyStore | TrustStore, which: str) -> list[tuple[str, str]]:

@@ -46,10 +46,9 @@ def _trust_store(writing: Writing, sides: tuple[Side, ...]) -> str:
     context, trust = writing.context, writing.context.trust_store
     if writing.loud():
         return '<tls:trust-store insecure="true"/>'
-    if trust is None:
-        return "<tls:trust-store/>"
-    if trust.system:
-        if Side.SERVER in sides and context.key_store is not None:
+    if trust is None or trust.system:
+        writing.jvm_roots(sides)
+        if Side.SERVER in sides and context.key_store and context.asks_clients is not ClientCertificate.NONE:
             writing.lost("a listener cannot ask for certificates by the machine's roots: it asks for none")
         return "<tls:trust-store/>"
     if context.client_certificate is not ClientCertificate.REQUIRED and Side.SERVER in sides and context.key_store:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from handsel.model.context import ClientCertificate, Failure, KeyStore, Revocation, TlsContext
 from handsel.tls.convert.model import BOTH, Exported, Side
-from handsel.tls.convert.write.common import IDENTITY, MACHINE_ROOTS, ROOTS, Writing
+from handsel.tls.convert.write.common import IDENTITY, MACHINE_ROOTS, ROOTS, Writing, is_pem
 
 _CLIENTS = {ClientCertificate.REQUIRED: "on", ClientCertificate.OPTIONAL: "optional", ClientCertificate.NONE: "off"}
 _FILES = {Side.SERVER: "server", Side.CLIENT: "proxy"}
@@ -33,6 +33,7 @@ def _server(writing: Writing) -> Lines:
     lines += _versions(context, "ssl_")
     if "h2" in context.alpn:
         lines.append(("http2", "on"))
+        writing.say("http2 on is of nginx 1.25.1 and newer; older ones have it in listen")
     _say_alpn(writing, {"h2", "http/1.1"})
     asked = context.asks_clients
     if writing.loud() or asked is ClientCertificate.NONE:
@@ -73,7 +74,7 @@ def _own(writing: Writing, prefix: str, key: KeyStore) -> Lines:
         ]
     path = writing.pem(key)
     lines = [(f"{prefix}certificate", _quoted(key.chain or path)), (f"{prefix}certificate_key", _quoted(path))]
-    password = key.key_password or key.password
+    password = (key.key_password or key.password) if is_pem(key) else None
     if password is not None:
         file = password.file or f"/run/secrets/{password.secret or f'{writing.context.name}-key-password'}"
         if not password.file:
@@ -111,7 +112,7 @@ def _revocation(writing: Writing, prefix: str, wanted: Revocation, *, server: bo
         lines += [("ssl_ocsp", "on" if wanted.whole_chain else "leaf")]
         lines += [("ssl_ocsp_responder", _quoted(wanted.responder))] if wanted.responder else []
         writing.decide("ssl_ocsp needs a resolver")
-    if wanted.failure is Failure.SOFT:
+    if wanted.failure is Failure.SOFT and lines:
         writing.lost("failure: soft cannot be said: who cannot be asked about is refused")
     if wanted.ocsp and server and wanted.timeout != Revocation.timeout:
         writing.lost("the timeout of revocation cannot be said")

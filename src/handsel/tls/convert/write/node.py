@@ -29,8 +29,8 @@ const expected = new Set({names});
 
 // Whether a peer's certificate has one of the names that are expected; returns an error if not.
 export function checkPeer(certificate) {{
-  const names = (certificate.subjectaltname ?? "").split(", ").map((each) => each.replace(/^(DNS|URI):/, ""));
-  return names.some((each) => expected.has(each) || expected.has(each.toLowerCase()))
+  const names = (certificate.subjectaltname ?? "").split(", ");
+  return names.some((each) => expected.has(each.startsWith("DNS:") ? `DNS:${{each.slice(4).toLowerCase()}}` : each))
     ? undefined
     : new Error("the peer has none of the names that are expected");
 }}
@@ -44,7 +44,8 @@ def write(context: TlsContext, sides: tuple[Side, ...] = BOTH) -> Exported:
     lines = "".join(f"    {name}: {value},\n" for name, value in options)
     body = _OPTIONS.format(lines=lines)
     if context.peers and not context.insecure:
-        body += _PEERS.format(names=json.dumps(list(context.peers)))
+        names = [f"{'URI' if '://' in each else 'DNS'}:{each}" for each in context.peers]
+        body += _PEERS.format(names=json.dumps(names))
     for side in writing.sides(sides):
         body += _client(writing) if side is Side.CLIENT else _server(writing)
     imports = ['import tls from "node:tls";\n']
@@ -137,9 +138,7 @@ def _server(writing: Writing) -> str:
     if asked is not ClientCertificate.NONE:
         lines += ["requestCert: true", f"rejectUnauthorized: {json.dumps(asked is ClientCertificate.REQUIRED)}"]
         if asked is ClientCertificate.OPTIONAL:
-            writing.decide(
-                "client_certificate: optional: see in the program that a client with a certificate is authorized"
-            )
+            writing.decide("clients with a bad certificate come in too: see to socket.authorized in the program")
         if context.peers:
             writing.decide("a server has to call checkPeer(socket.getPeerCertificate()) on secureConnection, and close")
     return _function("server", "For tls.createServer, https.createServer and http2.createSecureServer.", lines)

@@ -31,6 +31,7 @@ def write(context: TlsContext, sides: tuple[Side, ...] = BOTH) -> Exported:
             content["server"]["ssl"]["client-auth"] = _CLIENTS[context.client_certificate]
     if Side.CLIENT in sides:
         writing.say(f"for a client: SslBundles.getBundle({context.name!r}), which goes to a RestClient or WebClient")
+    writing.jvm_roots(sides)
     if context.insecure:
         writing.lost("INSECURE cannot be said, and should not: Spring checks")
     writing.no_peers()
@@ -50,7 +51,6 @@ def _jks(writing: Writing) -> dict[str, Any]:
         bundle["keystore"] = _store(writing, key, "key store")
     if trust is not None and not trust.system:
         bundle["truststore"] = _store(writing, trust, "trust store")
-    _say_system(writing)
     return bundle
 
 
@@ -72,7 +72,6 @@ def _pem(writing: Writing) -> dict[str, Any]:
         bundle["truststore"] = {"certificate": f"file:${{{ROOTS}}}"}
     elif trust is not None and not trust.system:
         bundle["truststore"] = {"certificate": _location(writing.pem(trust))}
-    _say_system(writing)
     return bundle
 
 
@@ -93,9 +92,3 @@ def _pem_key(writing: Writing, key: KeyStore) -> dict[str, str]:
 def _location(path: str) -> str:
     """A file's path as a resource: without a scheme Spring would look on the classpath."""
     return f"file:{path}"
-
-
-def _say_system(writing: Writing) -> None:
-    trust = writing.context.trust_store
-    if trust is not None and trust.system:
-        writing.lost("the JVM has roots of its own, and not the machine's")

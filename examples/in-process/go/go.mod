@@ -1,0 +1,3 @@
+module inprocess
+
+go 1.22

@@ -1,0 +1,23 @@
+import java.io.IOException;
+import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import javax.net.ssl.KeyManager;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.TrustManager;
+
+/** A context for as long as the program runs; its managers follow their files. */
+final class Tls {
+    private Tls() {}
+
+    static SSLContext context(Path folder, boolean hasKey, boolean hasTrust) throws IOException, GeneralSecurityException {
+        // An empty array, not null: null stands for the defaults of the machine.
+        KeyManager[] keys = hasKey ? new KeyManager[] {new LiveKeys(folder)} : new KeyManager[0];
+        TrustManager[] trust = hasTrust ? new TrustManager[] {new LiveTrust(folder)} : new TrustManager[0];
+        SSLContext context = SSLContext.getInstance("TLSv1.3");
+        context.init(keys, trust, null);
+        // A session that is taken up again is not checked anew: none is older than a minute.
+        context.getServerSessionContext().setSessionTimeout(60);
+        context.getClientSessionContext().setSessionTimeout(60);
+        return context;
+    }
+}

@@ -1,0 +1,46 @@
+// Says hello to the name in the client's certificate: node server.js PORT FOLDER [--one-way]
+"use strict";
+const tls = require("node:tls");
+const files = require("./files.js");
+
+const [port, folder, ...more] = process.argv.slice(2);
+const twoWay = !more.includes("--one-way");
+const now = () => files.read(folder, { key: true, roots: twoWay });
+
+const server = tls.createServer({
+  ...now(),
+  requestCert: twoWay, // ask for one
+  rejectUnauthorized: true, // and end the connection when there is none, or not one of ours
+  handshakeTimeout: 10_000,
+});
+
+server.on("secureConnection", (socket) => {
+  let said = "";
+  socket.setTimeout(10_000, () => socket.destroy());
+  socket.on("error", (error) => refused(socket, error));
+  socket.on("data", (chunk) => {
+    said += chunk;
+    if (said.includes("\n")) socket.end(`hello ${nameOf(socket) ?? "nobody"}\n`);
+    else if (said.length > 1000) socket.destroy();
+  });
+});
+server.on("tlsClientError", (error, socket) => refused(socket, error));
+
+files.watch(folder, () => {
+  try {
+    server.setSecureContext(now());
+  } catch (error) {
+    console.error(`the certificates stay as they were: ${error.message}`);
+  }
+});
+
+server.listen(Number(port), "127.0.0.1");
+
+function nameOf(socket) {
+  return socket.getPeerX509Certificate()?.subjectAltName?.split(", ").find((each) => each.startsWith("DNS:"))?.slice(4);
+}
+
+function refused(socket, error) {
+  console.error(`refused: ${error.message}`);
+  socket.destroy();
+}

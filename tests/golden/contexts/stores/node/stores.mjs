@@ -1,0 +1,47 @@
+// The TLS context stores.
+import fs from "node:fs";
+import tls from "node:tls";
+
+// Options for tls.createSecureContext. The files are read at each call.
+function options() {
+  return {
+    minVersion: "TLSv1.2",
+    maxVersion: "TLSv1.2",
+    ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-AES256-GCM-SHA384",
+    pfx: fs.readFileSync("/etc/shop/orders.p12"),
+    passphrase: process.env.ORDERS_PASSWORD,
+    ca: fs.readFileSync("/etc/shop/partners.pem"),
+    crl: [fs.readFileSync("/etc/shop/partners.crl")],
+  };
+}
+
+export function secureContext() {
+  return tls.createSecureContext(options());
+}
+
+const expected = new Set(["URI:spiffe://shop.internal/ns/default/sa/billing", "DNS:billing.shop.internal"]);
+
+// Whether a peer's certificate has one of the names that are expected; returns an error if not.
+export function checkPeer(certificate) {
+  const names = (certificate.subjectaltname ?? "").split(", ");
+  return names.some((each) => expected.has(each.startsWith("DNS:") ? `DNS:${each.slice(4).toLowerCase()}` : each))
+    ? undefined
+    : new Error("the peer has none of the names that are expected");
+}
+
+// For tls.connect, https.request and an https.Agent.
+export function client() {
+  return {
+    ...options(),
+    checkServerIdentity: (_host, certificate) => checkPeer(certificate),
+  };
+}
+
+// For tls.createServer, https.createServer and http2.createSecureServer.
+export function server() {
+  return {
+    ...options(),
+    requestCert: true,
+    rejectUnauthorized: true,
+  };
+}

@@ -6,8 +6,10 @@ set -eu
 folder=$1 name=$2 ca=${3:-ca} here=$(dirname "$0")
 umask 077
 mkdir -p "$folder" "$ca"
-[ -e "$ca/root.pem" ] || handsel cert create "Root of $(basename "$ca")" --ca --self-signed --lifetime 365d --out "$ca/root.pem"
 
+if [ ! -e "$ca/root.pem" ]; then
+  handsel cert create "Root of $(basename "$ca")" --ca --self-signed --lifetime 365d --out "$ca/root.pem"
+fi
 if [ ! -e "$folder/truststore.p12" ]; then
   openssl x509 -in "$ca/root.pem" -out "$folder/roots.pem" # the certificate only: the key stays with the CA
   openssl rand -hex 16 > "$folder/password"

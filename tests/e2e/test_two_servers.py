@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -433,3 +434,40 @@ async def test_what_is_revoked_at_one_server_the_other_says_is_revoked_within_a_
         async with asyncio.timeout(1):
             while "leaf.pem: revoked" not in (said := await says()):
                 assert "leaf.pem: good" in said
+
+
+async def test_a_new_root_reaches_the_other_server_once_its_files_do(empty):
+    async with two_servers(empty) as two:
+
+        def rotate(at: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+            return run("ca", "rotate", *arguments, "--state", str(two.folder / at))
+
+        begun = [at for at in ("a", "b") if rotate(at, "root").returncode == 0]
+        assert len(begun) == 1  # the one that leads
+        (at,) = begun
+        other = "b" if at == "a" else "a"
+        assert rotate(at, "override", "root", "--reason", "nobody reads it from a file").returncode == 0
+        wait_for(lambda: _retires(rotate(at, "status").stdout), seconds=30, what="a new issuing CA")
+        bundle = run("ca", "bundle", "--state", str(two.folder / at)).stdout
+        new = bundle.partition("-----END")[0] + "-----END CERTIFICATE-----\n"  # the one that signs comes first
+        (two.folder / "new.pem").write_text(new)
+        assert not await asyncio.to_thread(_believed, two, other)
+        for path in (two.folder / at / "server" / "authority").iterdir():
+            if path.is_file():
+                shutil.copy2(path, two.folder / other / "server" / "authority" / path.name)
+        async with asyncio.timeout(20):
+            while not await asyncio.to_thread(_believed, two, other):
+                await asyncio.sleep(0.2)
+
+
+def _retires(status: str) -> bool:
+    return any(line.split()[:2] == ["issuing", "retiring"] for line in status.splitlines())
+
+
+def _believed(two: Two, name: str) -> bool:
+    """Whether a server's door is believed by the new root alone."""
+    shown = subprocess.run(
+        ["openssl", "s_client", "-connect", two.url(name).removeprefix("https://"), "-CAfile", "new.pem"],
+        cwd=two.folder, input="", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return "Verify return code: 0 (ok)" in shown.stdout

@@ -16,8 +16,8 @@ import javax.net.ssl.X509ExtendedKeyManager;
 /**
  * The one key of a key store, which follows the store's file.
  *
- * <p>JSSE asks for an alias, and then, by that alias, for the key and for the chain. So an alias names one version of the
- * store: no handshake gets a key of one version with the chain of the next.
+ * <p>JSSE asks for an alias, and then, by that alias, for the key and for the chain. So an alias names one version of
+ * the store: no handshake gets a key of one version with the chain of the next.
  */
 final class LiveKeys extends X509ExtendedKeyManager {
     private record Version(String alias, PrivateKey key, X509Certificate[] chain) {}
@@ -36,7 +36,8 @@ final class LiveKeys extends X509ExtendedKeyManager {
             if (store.isKeyEntry(alias)) {
                 X509Certificate[] chain = Arrays.stream(store.getCertificateChain(alias))
                     .map(X509Certificate.class::cast).toArray(X509Certificate[]::new);
-                return new Version(chain[0].getSerialNumber().toString(), (PrivateKey) store.getKey(alias, password), chain);
+                PrivateKey key = (PrivateKey) store.getKey(alias, password);
+                return new Version(chain[0].getSerialNumber().toString(), key, chain);
             }
         }
         throw new KeyStoreException("there is no private key in it");

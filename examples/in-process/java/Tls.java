@@ -9,15 +9,16 @@ import javax.net.ssl.TrustManager;
 final class Tls {
     private Tls() {}
 
-    static SSLContext context(Path folder, boolean hasKey, boolean hasTrust) throws IOException, GeneralSecurityException {
-        // An empty array, not null: null stands for the defaults of the machine.
+    static SSLContext context(Path folder, boolean hasKey, boolean hasTrust)
+            throws IOException, GeneralSecurityException {
+        // An empty array, not null: null stands for Java's defaults, such as the public roots.
         KeyManager[] keys = hasKey ? new KeyManager[] {new LiveKeys(folder)} : new KeyManager[0];
         TrustManager[] trust = hasTrust ? new TrustManager[] {new LiveTrust(folder)} : new TrustManager[0];
         SSLContext context = SSLContext.getInstance("TLSv1.3");
         context.init(keys, trust, null);
-        // A session that is taken up again is not checked anew: none is older than a minute.
-        context.getServerSessionContext().setSessionTimeout(60);
-        context.getClientSessionContext().setSessionTimeout(60);
+        // A session that is taken up again goes by the certificates of before: none lives longer than a second.
+        context.getServerSessionContext().setSessionTimeout(1);
+        context.getClientSessionContext().setSessionTimeout(1);
         return context;
     }
 }

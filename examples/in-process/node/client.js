@@ -31,6 +31,6 @@ async function main() {
 }
 
 main().catch((error) => {
-  console.error(`refused: ${error.message}`);
+  console.error(`refused: ${error.reason ?? error.message}`);
   process.exitCode = 1;
 });

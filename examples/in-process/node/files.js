@@ -11,7 +11,7 @@ exports.read = (folder, { key, roots }) => {
   return { minVersion: "TLSv1.3", ...(key && { key: own, cert: own }), ...(roots && { ca }) };
 };
 
-// Calls back after a file was changed or replaced. It looks at the names, and so sees files that others took the place of.
+// Calls back after a file was changed, or another took its place: fs.watch would go on watching the one that is gone.
 exports.watch = (folder, changed) => {
   for (const name of ["identity.pem", "roots.pem"]) {
     fs.watchFile(path.join(folder, name), { interval: 500 }, changed);

@@ -17,7 +17,7 @@ const server = tls.createServer({
 server.on("secureConnection", (socket) => {
   let said = "";
   socket.setTimeout(10_000, () => socket.destroy());
-  socket.on("error", (error) => refused(socket, error));
+  socket.on("error", (error) => socket.writableEnded || refused(socket, error)); // unheard, it would end the program
   socket.on("data", (chunk) => {
     said += chunk;
     if (said.includes("\n")) socket.end(`hello ${nameOf(socket) ?? "nobody"}\n`);
@@ -41,6 +41,6 @@ function nameOf(socket) {
 }
 
 function refused(socket, error) {
-  console.error(`refused: ${error.message}`);
+  console.error(`refused: ${error.reason ?? error.message}`);
   socket.destroy();
 }

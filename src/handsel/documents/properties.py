@@ -91,7 +91,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, int, str]]:
             if any(parts):
                 yield line, column, "".join(parts)
             parts = []
-    if goes_on:  # a backslash is the last character of all: that is a line, were it empty
+    if any(parts):
         yield line, column, "".join(parts)
 
 

@@ -74,14 +74,20 @@ class Rotations:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def listen(self) -> None:
-        """For ever: when another server took a step, sign here as it says too."""
+        """For ever: when another server took a step, sign here as it says too, once its keys are here as well."""
+        said = ""
         while True:
             await self._heard.wait()
             self._heard.clear()
             try:
                 await self._around.changed(await self.issuers_now())
+                said = ""
             except HandselError as error:
-                _log.error("another server rotated a CA, and this one cannot follow", problem=str(error))
+                if str(error) != said:
+                    _log.error("another server rotated a CA, and this one cannot follow", problem=str(error))
+                said = str(error)
+                await asyncio.sleep(_LOOK_SECONDS)
+                self._heard.set()
 
     async def begin(self, name: str, *, by: str, dry_run: bool = False) -> dict[str, Any]:
         """Make a newcomer for a CA, or take the one that was installed. Raises `UsageError`, `Refused`, `StateError`.
@@ -93,6 +99,8 @@ class Rotations:
             cas = await self._of(name)
             if dry_run:
                 return {"name": name, "waiting": self.holders.waiting(now())}
+            if not self._leader.is_leader:  # its folder gets the keys, and it takes the next steps
+                raise UsageError("another server leads, and only that one begins a rotation", next_step="ask it")
             stored, certificate = await self._newcomer(name, cas, by)
             step = rotation.begin(cas, certificate, stored, now())
             await self._take(step, Control(name), by=by, act="begin")  # what was decided about the last is over

@@ -37,33 +37,32 @@ _CONFIGURATION = """\
 _LOG = "log4j.rootLogger=INFO, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender\n" + (
     "log4j.appender.out.layout=org.apache.log4j.SimpleLayout\n"
 )
+_DOORS = (("stomp+ssl", False), ("stomp+ssl", True), ("ssl", False), ("ssl", True))
 
 
 @dataclass(frozen=True)
-class Ports:
-    """Of the doors: `two_way` ones want a certificate of the client's."""
+class Broker:
+    """The ports of its doors, of which the `two_way` ones want a certificate, and the file with what it says."""
 
     stomp: int
     stomp_two_way: int
     jms: int
     jms_two_way: int
+    log: Path
 
 
 @contextmanager
-def serving(folder: Path, *, key_store: str, trust_store: str, password: str) -> Iterator[Ports]:
+def serving(folder: Path, *, key_store: str, trust_store: str, password: str) -> Iterator[Broker]:
     """A broker with two stores of `folder`, whose formats are told from their names: `.p12` or `.jks`."""
     if shutil.which("java") is None or not (HOME / "bin" / "activemq.jar").exists():
         pytest.skip("needs ActiveMQ")
-    ports = Ports(free_port(), free_port(), free_port(), free_port())
-    doors = [
-        ("stomp+ssl", ports.stomp, False), ("stomp+ssl", ports.stomp_two_way, True),
-        ("ssl", ports.jms, False), ("ssl", ports.jms_two_way, True),
-    ]  # fmt: skip
+    ports = [free_port() for _ in range(4)]
+    doors = [_connector(*each) for each in zip(_DOORS, ports, strict=True)]
     (folder / "activemq.xml").write_text(
         _CONFIGURATION.format(
             key_store=folder / key_store, key_type=_kind(key_store), trust_store=folder / trust_store,
             trust_type=_kind(trust_store), password=password,
-            connectors="".join(_connector(number, *door) for number, door in enumerate(doors)),
+            connectors="".join(doors),
         )
     )  # fmt: skip
     (folder / "log4j.properties").write_text(_LOG)
@@ -72,15 +71,15 @@ def serving(folder: Path, *, key_store: str, trust_store: str, password: str) ->
         f"-Dactivemq.home={HOME}", f"-Dactivemq.base={folder}",
         "org.apache.activemq.console.Main", "start", f"xbean:file:{folder}/activemq.xml",
     )  # fmt: skip
-    wanted = (ports.stomp, ports.stomp_two_way, ports.jms, ports.jms_two_way)
-    with running("activemq", command, folder, ports=wanted):
-        yield ports
+    with running("activemq", command, folder, ports=ports) as log:
+        yield Broker(*ports, log)
 
 
 def _kind(store: str) -> str:
     return "PKCS12" if store.endswith(".p12") else "JKS"
 
 
-def _connector(number: int, scheme: str, port: int, two_way: bool) -> str:
-    asked = str(two_way).lower()
-    return f'<transportConnector name="{number}" uri="{scheme}://127.0.0.1:{port}?needClientAuth={asked}"/>'
+def _connector(door: tuple[str, bool], port: int) -> str:
+    scheme, two_way = door
+    uri = f"{scheme}://127.0.0.1:{port}?needClientAuth={str(two_way).lower()}"
+    return f'<transportConnector name="{port}" uri="{uri}"/>'

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.mesh_process import environment, wait_for
@@ -16,13 +17,21 @@ from tests.e2e.mesh_process import environment, wait_for
 _START_SECONDS = 30
 
 
+@dataclass(frozen=True)
+class Server:
+    """Where it listens on the loopback, and the file with what it says."""
+
+    port: int
+    log: Path
+
+
 @contextmanager
 def running(
     name: str, command: Sequence[str], folder: Path, *, ports: Sequence[int], more: Mapping[str, str] | None = None
-) -> Iterator[None]:
+) -> Iterator[Path]:
     """A command that stays in the foreground, from when it listens on all of `ports` to the end of the block.
 
-    `more`: environment variables. It ends with every process that it started, at once: its folder is thrown away.
+    Gives the file with what it says. `more`: environment variables. It ends with every process that it started, at once: its folder is thrown away.
     """
     log = folder / f"{name}.log"
     with log.open("wb") as output:
@@ -32,10 +41,12 @@ def running(
         )  # fmt: skip
     try:
         wait_for(
-            lambda: all(map(_listens, ports)) or process.poll() is not None, _START_SECONDS, f"{name} listens, see {log}"
+            lambda: all(map(_listens, ports)) or process.poll() is not None,
+            _START_SECONDS,
+            f"{name} listens, see {log}",
         )
         assert process.poll() is None, log.read_text(errors="replace")
-        yield
+        yield log
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

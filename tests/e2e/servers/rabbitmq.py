@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.mesh_process import free_port
-from tests.e2e.servers.process import running
+from tests.e2e.servers.process import Server, running
 
 # The command in /usr/sbin wants to be root, and goes to the folder of the service.
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 
 @contextmanager
-def serving(folder: Path, *, two_way: bool) -> Iterator[int]:
-    """A node with `server.pem`, and with clients checked by `roots.pem`, all of `folder`. Its port."""
+def serving(folder: Path, *, two_way: bool) -> Iterator[Server]:
+    """A node with `server.pem`, and with clients checked by `roots.pem`, all of `folder`."""
     if not _SERVER.exists() or shutil.which("epmd") is None:
         pytest.skip("needs RabbitMQ")
     port, names, nodes = free_port(), free_port(), free_port()
@@ -35,9 +35,9 @@ def serving(folder: Path, *, two_way: bool) -> Iterator[int]:
     # The node would start the daemon of names itself, and leave it behind.
     with (
         running("epmd", ("epmd",), own, ports=[names], more=variables),
-        running("rabbitmq", (str(_SERVER),), own, ports=[port], more=variables),
+        running("rabbitmq", (str(_SERVER),), own, ports=[port], more=variables) as log,
     ):
-        yield port
+        yield Server(port, log)
 
 
 def _variables(own: Path, port: int) -> dict[str, str]:

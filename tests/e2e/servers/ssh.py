@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.mesh_process import free_port
-from tests.e2e.servers.process import running
+from tests.e2e.servers.process import Server, running
 
 _SSHD = "/usr/sbin/sshd"
 _SEPARATION = Path("/run/sshd")
@@ -21,7 +21,7 @@ _SEPARATION = Path("/run/sshd")
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[int]:
+def serving(folder: Path) -> Iterator[Server]:
     """Files by SFTP from `folder`/files, on a free port.
 
     Taken are the key `user`, and keys with a certificate of `ssh_ca` for whoever runs the test. The host has the key
@@ -45,8 +45,8 @@ def serving(folder: Path) -> Iterator[int]:
     if made:
         _SEPARATION.mkdir(0o755)
     try:
-        with running("sshd", (_SSHD, "-D", "-e", "-f", "sshd_config"), folder, ports=[port]):
-            yield port
+        with running("sshd", (_SSHD, "-D", "-e", "-f", "sshd_config"), folder, ports=[port]) as log:
+            yield Server(port, log)
     finally:
         if made:
             _SEPARATION.rmdir()

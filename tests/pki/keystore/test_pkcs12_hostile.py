@@ -70,7 +70,7 @@ def refused(content: bytes, kind: type[HandselError], words: str) -> None:
     ids=["check", "part", "key", "largest", "sum of parts", "sum of keys"],
 )
 def test_too_many_rounds_are_refused_before_the_first(content):
-    refused(content, StoreRefused, r"it asks for \d+ rounds of key derivation, more than 5000000")
+    refused(content, StoreRefused, rf"it asks for \d+ rounds of key derivation, more than {MOST_ROUNDS}")
 
 
 def test_rounds_over_one_salt_are_done_and_counted_once():

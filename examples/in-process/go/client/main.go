@@ -16,15 +16,14 @@ import (
 )
 
 func main() {
-	if len(os.Args) < 3 {
-		log.Fatal("client PORT FOLDER [--one-way] [--loop]")
-	}
-	files, err := live.Open(os.Args[2], !slices.Contains(os.Args, "--one-way"), true)
+	log.SetFlags(0)
+	port, folder := os.Args[1], os.Args[2]
+	files, err := live.Open(folder, !slices.Contains(os.Args, "--one-way"), true)
 	if err != nil {
 		log.Fatal(err)
 	}
 	for {
-		if err := ask(os.Args[1], files.Now()); err != nil {
+		if err := ask(port, files.Now()); err != nil {
 			log.Fatal("refused: ", err)
 		}
 		if !slices.Contains(os.Args, "--loop") {

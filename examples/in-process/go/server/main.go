@@ -9,21 +9,19 @@ import (
 	"log"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"inprocess/live"
 )
 
 func main() {
-	if len(os.Args) < 3 {
-		log.Fatal("server PORT FOLDER [--one-way]")
-	}
-	oneWay := len(os.Args) > 3 && os.Args[3] == "--one-way"
-	files, err := live.Open(os.Args[2], true, !oneWay)
+	port, folder := os.Args[1], os.Args[2]
+	files, err := live.Open(folder, true, !slices.Contains(os.Args, "--one-way"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	listener, err := tls.Listen("tcp", "127.0.0.1:"+os.Args[1], &tls.Config{
+	listener, err := tls.Listen("tcp", "127.0.0.1:"+port, &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return files.Now(), nil },
 	})

@@ -107,4 +107,8 @@ def _revocation(wanted: Revocation) -> dict[str, Any]:
 def _duration(duration: timedelta) -> str:
     """As people write it; in milliseconds where that says more."""
     short = show_duration(duration)
-    return short if parse_duration(short) == duration else f"{duration / timedelta(milliseconds=1):f}ms"
+    try:
+        exact = parse_duration(short) == duration
+    except ValueError:  # a million seconds and more have an exponent
+        exact = False
+    return short if exact else f"{duration / timedelta(milliseconds=1):f}ms"

@@ -1,0 +1,224 @@
+"""The examples of TLS inside the program, in four languages: every pair, what is refused, and rotation while they run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from handsel.pki.certificate import Certificate
+from tests.e2e.mesh_process import environment, free_port, wait_for
+
+pytestmark = pytest.mark.e2e
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "in-process"
+TOOLS = {"java": ("java", "javac"), "go": ("go",), "node": ("node",), "python": ()}
+LANGUAGES = tuple(TOOLS)
+JAVA = ("java", "-XX:TieredStopAtLevel=1", "-Xmx64m", "-cp", "java")
+RATE, SECONDS = 20, 4
+
+
+class Place:
+    """A folder with CAs, certificates and programs; each program is built once, each server started once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._built: set[str] = set()
+        self._serving: dict[tuple[str, str, bool], int] = {}
+        self._all = contextlib.ExitStack()
+        self.issue("server", "localhost")
+        self.issue("client", "orders.internal")
+
+    def close(self) -> None:
+        self._all.close()
+
+    def issue(self, folder: str, name: str, ca: str = "ca") -> Path:
+        """A new certificate in `folder`, by the script of the examples."""
+        self.run(("sh", str(EXAMPLES / "issue.sh"), folder, name, ca), check=True)
+        return self.folder / folder
+
+    def run(self, command: tuple[str, ...], *, check: bool = False) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=100, check=check
+        )
+
+    def environment(self) -> dict[str, str]:
+        handsel = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        go = {"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
+        caches = {"GOCACHE": str(self.folder / "go-cache"), "GOPATH": str(self.folder / "go-path")}
+        return environment() | go | caches | {"PATH": handsel}
+
+    def program(self, language: str, role: str) -> tuple[str, ...]:
+        """The command of a client or server, which is built before when it must be. Skips when a tool is missing."""
+        for tool in TOOLS[language]:
+            if shutil.which(tool) is None:
+                pytest.skip(f"needs {tool}")
+        if language not in self._built:
+            self._build(language)
+            self._built.add(language)
+        return {
+            "java": (*JAVA, role.capitalize()),
+            "go": (str(self.folder / "go" / role),),
+            "node": ("node", str(EXAMPLES / "node" / f"{role}.js")),
+            "python": (sys.executable, str(EXAMPLES / "python" / f"{role}.py")),
+        }[language]
+
+    def _build(self, language: str) -> None:
+        if language == "java":
+            sources = sorted(str(each) for each in (EXAMPLES / "java").glob("*.java"))
+            self.run(("javac", "-Xlint:all", "-Werror", "-d", "java", *sources), check=True)
+        elif language == "go":
+            out = f"{self.folder / 'go'}{os.sep}"
+            self.run(("go", "-C", str(EXAMPLES / "go"), "build", "-o", out, "./server", "./client"), check=True)
+
+    def server(self, language: str, folder: str = "server", *, one_way: bool = False) -> int:
+        """The port of a server that runs until the end of the module."""
+        key = (language, folder, one_way)
+        if key not in self._serving:
+            self._serving[key] = self._all.enter_context(self.serving(language, folder, one_way=one_way))
+        return self._serving[key]
+
+    @contextlib.contextmanager
+    def serving(self, language: str, folder: str, *, one_way: bool = False) -> Iterator[int]:
+        port = free_port()
+        log = self.folder / f"{language}-{port}.log"
+        command = (*self.program(language, "server"), str(port), folder, *(["--one-way"] if one_way else []))
+        with self.running(command, log) as process:
+            wait_for(lambda: _listens(port) or process.poll() is not None, 30, f"the server in {language}")
+            assert process.poll() is None, log.read_text()
+            yield port
+
+    @contextlib.contextmanager
+    def running(self, command: tuple[str, ...], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+        with log.open("wb") as out:
+            process = subprocess.Popen(command, cwd=self.folder, env=self.environment(), stdout=out, stderr=out)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(10)
+
+    def client(self, language: str, port: int, folder: str = "client", *options: str) -> str:
+        """What a client prints. A refusal is one line, and raises `Refused`."""
+        done = self.run((*self.program(language, "client"), str(port), folder, *options))
+        if done.returncode == 0:
+            return done.stdout
+        assert done.stdout == ""
+        lines = done.stderr.strip().splitlines()
+        assert len(lines) == 1, done.stderr
+        assert lines[0].startswith("refused: "), done.stderr
+        raise Refused(lines[0])
+
+
+class Refused(Exception):
+    """A client got no answer."""
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    made = Place(tmp_path_factory.mktemp("in-process"))
+    yield made
+    made.close()
+
+
+def _context(roots: Path, identity: Path | None) -> ssl.SSLContext:
+    """A client that has nothing of the examples."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.load_verify_locations(roots / "roots.pem")
+    if identity is not None:
+        made.load_cert_chain(identity / "identity.pem")
+    return made
+
+
+def _ask(
+    port: int, context: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> tuple[str, Certificate, ssl.SSLSession]:
+    """The answer, the server's certificate, the session. Raises `OSError` for a refusal, and for nothing else."""
+    with (
+        socket.create_connection(("127.0.0.1", port), 20) as plain,
+        context.wrap_socket(plain, server_hostname="localhost", session=session) as secure,
+    ):
+        try:
+            secure.sendall(b"hello\n")
+            answer = secure.recv(1000).decode()
+            if not answer:
+                raise ConnectionResetError("the server left")
+        except TimeoutError:
+            pytest.fail("no answer and no refusal")
+        assert secure.session is not None
+        return answer, Certificate(secure.getpeercert(True) or b""), secure.session
+
+
+def _leaf(folder: Path) -> Certificate:
+    text = (folder / "identity.pem").read_text()
+    return Certificate(ssl.PEM_cert_to_DER_cert(text[text.index("-----BEGIN CERTIFICATE") :]))
+
+
+# Every pair
+
+
+@pytest.mark.parametrize("client", LANGUAGES)
+@pytest.mark.parametrize("server", LANGUAGES)
+def test_every_pair_speaks_two_way(place: Place, server: str, client: str) -> None:
+    assert place.client(client, place.server(server)) == "hello orders.internal\n"
+
+
+@pytest.mark.parametrize("client", LANGUAGES)
+@pytest.mark.parametrize("server", LANGUAGES)
+def test_every_pair_speaks_one_way(place: Place, server: str, client: str) -> None:
+    assert place.client(client, place.server(server, one_way=True), "client", "--one-way") == "hello nobody\n"
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("server", LANGUAGES)
+def test_a_server_refuses_who_is_not_of_its_ca(place: Place, server: str) -> None:
+    """And goes on: a client that says nothing, or no TLS, stops no other."""
+    port = place.server(server)
+    roots, client = place.folder / "server", place.folder / "client"
+    stranger = place.issue("stranger", "orders.internal", "other-ca")
+    older = _context(roots, client)
+    older.maximum_version = ssl.TLSVersion.TLSv1_2
+    with socket.create_connection(("127.0.0.1", port)), socket.create_connection(("127.0.0.1", port)) as plain:
+        plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        for refused in (_context(roots, None), _context(roots, stranger), older):
+            assert _ask(port, _context(roots, client))[0] == "hello orders.internal\n"
+            with pytest.raises(OSError):
+                _ask(port, refused)
+        assert _ask(port, _context(roots, client))[0] == "hello orders.internal\n"
+
+
+@pytest.mark.parametrize("client", LANGUAGES)
+def test_a_client_says_in_one_line_that_it_was_refused(place: Place, client: str) -> None:
+    port = place.server("python")
+    assert place.client(client, port) == "hello orders.internal\n"
+    with pytest.raises(Refused):
+        place.client(client, port, "client", "--one-way")
+
+
+@pytest.mark.parametrize("client", LANGUAGES)
+def test_a_client_refuses_another_ca_and_another_name(place: Place, client: str) -> None:
+    place.issue("false-server", "localhost", "other-ca")
+    place.issue("other-server", "elsewhere.internal")
+    for one_way in (True, False):
+        options = ["--one-way"] if one_way else []
+        ours = place.server("python", one_way=one_way)
+        assert place.client(client, ours, "client", *options).startswith("hello")
+    for folder in ("false-server", "other-server"):
+        with pytest.raises(Refused):
+            place.client(client, place.server("python", folder, one_way=True), "client", "--one-way")

@@ -193,14 +193,17 @@ def test_stomp_two_way(folder: Path, broker: Broker) -> None:
 
 
 @pytest.fixture(scope="module")
-def java() -> None:
+def java(folder: Path) -> None:
+    """The program, compiled once: `java` of the source would do it for each run."""
     if shutil.which("javac") is None:
         pytest.skip("needs a Java compiler")
+    done = ask(folder, "javac", "-cp", activemq.JARS, "-d", "jms", "jms/JmsClient.java")
+    assert done.returncode == 0, done.stderr
 
 
 def _jms(folder: Path, address: str, *stores: str) -> CompletedProcess[str]:
     return ask(
-        folder, "java", *activemq.OPTIONS, "-cp", activemq.JARS, "jms/JmsClient.java", f"ssl://{address}", *stores,
+        folder, "java", *activemq.OPTIONS, "-cp", f"{activemq.JARS}:jms", "JmsClient", f"ssl://{address}", *stores,
         more={"STORE_PASSWORD": PASSWORD},
     )  # fmt: skip
 

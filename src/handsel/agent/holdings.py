@@ -145,7 +145,10 @@ def environment(workload: Workload, layout: Layout) -> dict[str, str]:
     if ports is None:
         raise Bug(f"a program of {workload.service} is not started before its ports are chosen")
     variables = {"PORT": str(ports.application)}
-    variables |= {"HANDSEL_IDENTITY": str(layout.of(workload.service).folder), "HANDSEL_ROOTS": str(layout.roots)}
+    place = layout.of(workload.service)
+    variables |= {"HANDSEL_IDENTITY": str(place.folder), "HANDSEL_ROOTS": str(layout.roots)}
+    if workload.assigned.stores:
+        variables["HANDSEL_STORE_PASSWORD_FILE"] = str(place.store_password)
     for callee, port in ports.callees.items():
         name = callee.upper().replace("-", "_")
         variables[f"{name}_ADDR"] = f"127.0.0.1:{port}"

@@ -93,6 +93,11 @@ class WorkloadLayout:
         return self.folder / "identity.crt"
 
     @property
+    def store_password(self) -> Path:
+        """The password of the key stores beside it, which says only that they are stores: its mode protects them."""
+        return self.folder / "store-password"
+
+    @property
     def resources(self) -> Path:
         return self.folder / "resources.bin"
 

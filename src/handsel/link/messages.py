@@ -151,7 +151,8 @@ PING = Frame(0, "ping")
 class AssignedWorkload:
     """A service that this host runs.
 
-    `port` 0 lets the agent choose; `renew_before_end` None renews between half and two thirds of life.
+    `port` 0 lets the agent choose; `renew_before_end` None renews between half and two thirds of life. `stores`: the
+    formats of key stores that are kept beside key and chain; one that an agent does not know it leaves out.
     """
 
     service: str
@@ -159,6 +160,7 @@ class AssignedWorkload:
     port: int
     callees: tuple[str, ...]
     renew_before_end: timedelta | None = None
+    stores: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,7 @@ class Assignment:
                     port=w.port,
                     callees=w.callees,
                     renew_before_end_ms=round(w.renew_before_end.total_seconds() * 1000) if w.renew_before_end else 0,
+                    stores=w.stores,
                 )
                 for w in self.workloads
             ]
@@ -315,4 +318,5 @@ def _decode_assigned(message: wire.Assignment.Workload) -> AssignedWorkload:
         port=message.port,
         callees=tuple(message.callees),
         renew_before_end=timedelta(milliseconds=message.renew_before_end_ms) if message.renew_before_end_ms else None,
+        stores=tuple(message.stores),
     )

@@ -173,18 +173,20 @@ class Frame(_message.Message):
 class Assignment(_message.Message):
     __slots__ = ("workloads",)
     class Workload(_message.Message):
-        __slots__ = ("service", "identity", "port", "callees", "renew_before_end_ms")
+        __slots__ = ("service", "identity", "port", "callees", "renew_before_end_ms", "stores")
         SERVICE_FIELD_NUMBER: _ClassVar[int]
         IDENTITY_FIELD_NUMBER: _ClassVar[int]
         PORT_FIELD_NUMBER: _ClassVar[int]
         CALLEES_FIELD_NUMBER: _ClassVar[int]
         RENEW_BEFORE_END_MS_FIELD_NUMBER: _ClassVar[int]
+        STORES_FIELD_NUMBER: _ClassVar[int]
         service: str
         identity: str
         port: int
         callees: _containers.RepeatedScalarFieldContainer[str]
         renew_before_end_ms: int
-        def __init__(self, service: _Optional[str] = ..., identity: _Optional[str] = ..., port: _Optional[int] = ..., callees: _Optional[_Iterable[str]] = ..., renew_before_end_ms: _Optional[int] = ...) -> None: ...
+        stores: _containers.RepeatedScalarFieldContainer[str]
+        def __init__(self, service: _Optional[str] = ..., identity: _Optional[str] = ..., port: _Optional[int] = ..., callees: _Optional[_Iterable[str]] = ..., renew_before_end_ms: _Optional[int] = ..., stores: _Optional[_Iterable[str]] = ...) -> None: ...
     WORKLOADS_FIELD_NUMBER: _ClassVar[int]
     workloads: _containers.RepeatedCompositeFieldContainer[Assignment.Workload]
     def __init__(self, workloads: _Optional[_Iterable[_Union[Assignment.Workload, _Mapping]]] = ...) -> None: ...

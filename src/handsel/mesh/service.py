@@ -24,6 +24,7 @@ def assign(mesh: Mesh, services: Sequence[str]) -> Assignment:
                 service.port,
                 tuple(service.calls),
                 mesh.leaf_lifetime - mesh.renew_after if mesh.renew_after else None,
+                service.stores,
             )
             for service in (mesh.members[name] for name in services if name in mesh.members)
         )

@@ -37,6 +37,9 @@ class ServiceFile(Strict):
     service_account: str | None = Field(
         None, description="Last part of the identity. The service's name when left out."
     )
+    stores: list[Literal["pkcs12", "jks"]] = Field(
+        [], description="Key stores with its identity and the roots, kept new by the agent: for its own TLS in Java."
+    )
 
 
 class ExternalTlsFile(Strict):
@@ -228,7 +231,8 @@ class _MeshReader:
                 self._fault((*path, "calls", index), f"{callee!r} is there twice")
             calls[callee] = self._origin((*path, "calls", index))
         return Service(
-            name, identity, content.protocol, content.port or 0, command, calls, content.sidecar, self._origin(path)
+            name, identity, content.protocol, content.port or 0, command, calls, content.sidecar, self._origin(path),
+            tuple(dict.fromkeys(content.stores)),
         )
 
     def _external(self, name: str, content: ExternalFile) -> External:

@@ -43,7 +43,7 @@ class Service:
 
     `port` 0 lets the agent choose. `calls` names services and externals, in the order of the file, each with its
     origin. `sidecar` False: started, but no part of the mesh. `command` is split and ready to run, empty when `up`
-    starts nothing.
+    starts nothing. `stores`: the formats (`pkcs12`, `jks`) in which the agent also keeps its key and the roots.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Service:
     calls: Mapping[str, Origin]
     sidecar: bool
     origin: Origin
+    stores: tuple[str, ...] = ()
 
 
 def is_address(text: str) -> bool:

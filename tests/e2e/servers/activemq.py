@@ -34,9 +34,11 @@ _CONFIGURATION = """\
   </broker>
 </beans>
 """
-_LOG = "log4j.rootLogger=INFO, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender\n" + (
-    "log4j.appender.out.layout=org.apache.log4j.SimpleLayout\n"
-)
+_LOG = """\
+log4j.rootLogger=INFO, out
+log4j.appender.out=org.apache.log4j.ConsoleAppender
+log4j.appender.out.layout=org.apache.log4j.SimpleLayout
+"""
 _DOORS = (("stomp+ssl", False), ("stomp+ssl", True), ("ssl", False), ("ssl", True))
 
 
@@ -61,14 +63,13 @@ def serving(folder: Path, *, key_store: str, trust_store: str, password: str) ->
     (folder / "activemq.xml").write_text(
         _CONFIGURATION.format(
             key_store=folder / key_store, key_type=_kind(key_store), trust_store=folder / trust_store,
-            trust_type=_kind(trust_store), password=password,
-            connectors="".join(doors),
+            trust_type=_kind(trust_store), password=password, connectors="".join(doors),
         )
     )  # fmt: skip
     (folder / "log4j.properties").write_text(_LOG)
     command = (
-        "java", *OPTIONS, "-cp", f"{JARS}:{HOME}/lib/optional/*:{HOME}/bin/activemq.jar", "-Dlog4j.configuration=file:log4j.properties",
-        f"-Dactivemq.home={HOME}", f"-Dactivemq.base={folder}",
+        "java", *OPTIONS, "-cp", f"{JARS}:{HOME}/lib/optional/*:{HOME}/bin/activemq.jar",
+        "-Dlog4j.configuration=file:log4j.properties", f"-Dactivemq.home={HOME}", f"-Dactivemq.base={folder}",
         "org.apache.activemq.console.Main", "start", f"xbean:file:{folder}/activemq.xml",
     )  # fmt: skip
     with running("activemq", command, folder, ports=ports) as log:

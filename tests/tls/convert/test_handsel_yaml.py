@@ -32,7 +32,12 @@ def test_only_what_is_said_is_written() -> None:
 
 
 def test_a_time_that_is_no_round_number() -> None:
-    for timeout in (timedelta(milliseconds=1234567), timedelta(seconds=90), timedelta(days=2), timedelta(milliseconds=1)):
+    for timeout in (
+        timedelta(milliseconds=1234567),
+        timedelta(seconds=90),
+        timedelta(days=2),
+        timedelta(milliseconds=1),
+    ):
         made = TlsContext("a", revocation=Revocation(ocsp=True, timeout=timeout))
         assert read(handsel_yaml.write({"a": made})) == {"a": made}
 

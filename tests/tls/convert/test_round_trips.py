@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handsel.model.context import ClientCertificate, Failure, KeyStore, Revocation, TlsContext, TrustStore
+from handsel.model.context import ClientCertificate, Failure, KeyStore, Password, Revocation, TlsContext, TrustStore
 from handsel.tls.convert import java, mule, spring
-from handsel.tls.convert.model import NoteKind
+from handsel.tls.convert.model import BOTH, NoteKind
 from handsel.tls.convert.write import TARGETS
 from tests.tls.convert.contexts import contexts, golden
 
@@ -21,115 +19,83 @@ READERS = {"mule": mule.read, "java": java.read, "spring": spring.read}
 
 
 def _there_and_back(target: str, context: TlsContext) -> TlsContext:
-    exported = TARGETS[target](context, ("client", "server"))  # type: ignore[arg-type]
+    exported = TARGETS[target](context, BOTH)
     files = {name: text.encode() for name, text in exported.files.items()}
     (found,) = READERS[target](files).contexts.values()
     return found
 
 
-def _java_store(store: KeyStore | TrustStore | None) -> bool:
-    """Whether a store, and where its passwords are, can be said in Java's words."""
-    if store is None:
-        return True
-    passwords = [store.password, getattr(store, "key_password", None)]
-    plain = store.path == store.path.strip() and not re.search(r"[$#!][{\[]|\.(pem|crt|cer|cert|key)$", store.path.lower())
-    said = not store.authority and not getattr(store, "system", False) and store.kind != "pem" and plain
-    alias = getattr(store, "alias", "")
-    return (
-        said
-        and not getattr(store, "chain", "")
-        and alias == alias.strip()
-        and not re.search(r"[$#!][{\[]", alias)
-        and all(each is None or each.variable for each in passwords)
-        and (store.password is None or store.password != getattr(store, "key_password", None))
-    )
+_WORDS = st.from_regex(r"[A-Za-z0-9ü_.+&<\"' -]{0,12}[A-Za-z0-9ü]", fullmatch=True).filter(
+    lambda text: text == text.strip()
+)
+_PATHS = _WORDS.map(lambda text: f"/etc/{text}.p12")
+_KINDS = st.sampled_from(["", "jks", "jceks", "pkcs12", "bcfks"])
+_PASSWORD = st.builds(Password, variable=st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,30}", fullmatch=True))
+_KEYS = st.builds(KeyStore, _PATHS, _KINDS, _PASSWORD, st.none() | _PASSWORD, st.just("") | _WORDS)
+_TRUST = st.builds(TrustStore, _PATHS, _KINDS, st.none() | _PASSWORD)
 
 
-def _sayable(context: TlsContext) -> bool:
-    return (
-        _java_store(context.key_store) and _java_store(context.trust_store) and not context.peers and not context.alpn
-    )
+def _sayable(
+    keys: st.SearchStrategy[KeyStore], clients: st.SearchStrategy[ClientCertificate], revocations: st.SearchStrategy[Revocation]
+) -> st.SearchStrategy[TlsContext]:  # fmt: skip
+    """Contexts with what Java's formats can say, a key's password being another one than its store's."""
+    made = st.builds(
+        lambda any_, key, trust, clients, revocation: replace(
+            any_, key_store=key, trust_store=None if any_.insecure else trust, alpn=(), peers=(),
+            client_certificate=clients if key and trust else ClientCertificate.REQUIRED,
+            revocation=None if any_.insecure else revocation,
+        ),
+        contexts, st.none() | keys, st.none() | _TRUST, clients, st.none() | revocations,
+    )  # fmt: skip
+    return made.filter(lambda each: each.key_store is None or each.key_store.password != each.key_store.key_password)
 
 
-def _mule(context: TlsContext) -> bool:
-    key, revocation = context.key_store, context.revocation
-    if revocation is not None:
-        only_list = replace(Revocation(whole_chain=True), crl=revocation.crl)
-        responder = Revocation(ocsp=True, responder=revocation.responder, whole_chain=True)
-        asks = Revocation(ocsp=True, failure=revocation.failure, whole_chain=revocation.whole_chain)
-        one_file = len(revocation.crl) == 1 and "://" not in revocation.crl[0] and revocation.crl[0].strip() == revocation.crl[0]
-        if not (
-            (revocation == only_list and one_file and "{" not in revocation.crl[0] and "[" not in revocation.crl[0])
-            or (revocation == responder and revocation.responder)
-            or revocation == asks
-        ):
-            return False
-    # Mule wants both passwords, so one that is left out comes back as the same empty text.
-    return (
-        _sayable(context)
-        and context.client_certificate is ClientCertificate.REQUIRED
-        and (key is None or key.password is not None)
-    )
+_REQUIRED = st.just(ClientCertificate.REQUIRED)
+_RESPONDERS = st.sampled_from(["http://ocsp.shop.internal/", "https://va.shop.internal/q?a=b%20c&d"])
+_MULE = _sayable(
+    _KEYS,
+    _REQUIRED,
+    st.one_of(
+        st.builds(lambda path: Revocation(crl=(path,), whole_chain=True), _PATHS),
+        st.builds(lambda url: Revocation(ocsp=True, responder=url, whole_chain=True), _RESPONDERS),
+        st.builds(Revocation, ocsp=st.just(True), failure=st.sampled_from(Failure), whole_chain=st.booleans()),
+    ),
+)
+_JAVA = _sayable(
+    st.builds(KeyStore, _PATHS, _KINDS, _PASSWORD),
+    _REQUIRED,
+    st.builds(
+        Revocation,
+        ocsp=st.just(True),
+        responder=st.just("") | _RESPONDERS,
+        whole_chain=st.booleans(),
+        timeout=st.integers(1, 9999).map(lambda seconds: timedelta(seconds=seconds)),
+    ),  # fmt: skip
+).filter(lambda context: not context.insecure)
+_SPRING = _sayable(_KEYS, st.sampled_from(ClientCertificate), st.nothing()).filter(lambda context: not context.insecure)
 
 
-def _java(context: TlsContext) -> bool:
-    revocation = context.revocation
-    return (
-        _sayable(context)
-        and (context.key_store is None or not (context.key_store.alias or context.key_store.key_password))
-        and context.client_certificate is ClientCertificate.REQUIRED
-        and not context.insecure
-        and (
-            revocation is None
-            or (not revocation.crl and revocation.failure is Failure.HARD and revocation.timeout == timedelta(seconds=3))
-        )
-    )
+@given(_MULE)
+def test_what_mule_can_say_comes_back(context: TlsContext) -> None:
+    assert _there_and_back("mule", context) == context
 
 
-def _spring(context: TlsContext) -> bool:
-    asks = context.client_certificate is ClientCertificate.REQUIRED or (context.key_store and context.trust_store)
-    return _sayable(context) and bool(asks) and not context.insecure and context.revocation is None
+@given(_JAVA)
+def test_what_a_jvm_can_be_told_comes_back(context: TlsContext) -> None:
+    found = _there_and_back("java", context)
+    assert replace(found, name=context.name) == context  # a JVM has one context, without a name
 
 
-FITS: dict[str, Callable[[TlsContext], bool]] = {"mule": _mule, "java": _java, "spring": _spring}
-
-
-def _made_to_fit(context: TlsContext, target: str) -> TlsContext:
-    """Nearer to what the target can say: otherwise hardly any context would be."""
-    context = replace(context, peers=(), alpn=())
-    key, trust = context.key_store, context.trust_store
-    if key is not None:
-        kind = "" if key.kind == "pem" else key.kind
-        key = KeyStore(key.path or "/k.p12", kind, key.password, key.key_password, key.alias)
-        key = replace(key, alias="", key_password=None) if target == "java" else key
-    if trust is not None:
-        trust = TrustStore(trust.path or "/t.p12", "" if trust.kind == "pem" else trust.kind, trust.password)
-    context = replace(context, key_store=key, trust_store=trust)
-    if target == "spring":
-        return replace(context, revocation=None, insecure=False)
-    return replace(context, client_certificate=ClientCertificate.REQUIRED)
-
-
-@pytest.mark.parametrize("target", READERS)
-def test_what_fits_comes_back(target: str) -> None:
-    seen = 0
-
-    @given(contexts.map(lambda context: _made_to_fit(context, target)).filter(FITS[target]))
-    def check(context: TlsContext) -> None:
-        nonlocal seen
-        seen += context.key_store is not None and context.trust_store is not None
-        found = _there_and_back(target, context)
-        name = found.name if target == "java" else context.name  # a JVM has one context, without a name
-        assert replace(found, name=name) == replace(context, name=name)
-
-    check()
-    assert seen > 3
+@given(_SPRING)
+def test_what_a_bundle_of_java_stores_can_say_comes_back(context: TlsContext) -> None:
+    assert _there_and_back("spring", context) == context
 
 
 _PEM_KEYS = st.builds(
     lambda chain, password: KeyStore("/etc/orders.key", "pem", password, chain=chain),
-    st.sampled_from(["", "/etc/orders.crt"]), contexts.map(lambda c: c.key_store.password if c.key_store else None),
-).filter(lambda key: key.password is None or key.password.variable)  # fmt: skip
+    st.sampled_from(["", "/etc/orders.crt"]),
+    st.none() | _PASSWORD,
+)
 
 
 @given(_PEM_KEYS, st.sampled_from(ClientCertificate))
@@ -141,7 +107,7 @@ def test_a_bundle_of_pem_comes_back_too(key: KeyStore, clients: ClientCertificat
 @given(contexts, st.sampled_from(sorted(TARGETS)))
 def test_any_context_is_written_for_any_target(context: TlsContext, target: str) -> None:
     """And what is insecure is said loudly, or not written at all."""
-    exported = TARGETS[target](context, ("client", "server"))  # type: ignore[arg-type]
+    exported = TARGETS[target](context, BOTH)
     assert exported.files
     assert all(note.context == context.name for note in exported.notes)
     loud = any("INSECURE" in note.message and note.kind is not NoteKind.SAID for note in exported.notes)
@@ -156,6 +122,6 @@ def test_what_does_not_fit_is_noted(target: str) -> None:
     for context in golden().values():
         if context.trust_store is None and context.key_store is None:
             continue
-        exported = TARGETS[target](context, ("client", "server"))  # type: ignore[arg-type]
+        exported = TARGETS[target](context, BOTH)
         if replace(_there_and_back(target, context), name=context.name) != context:
             assert any(note.kind is not NoteKind.SAID for note in exported.notes), context.name

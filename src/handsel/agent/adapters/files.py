@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import shutil
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from handsel.agent.layout import Layout, WorkloadLayout
 from handsel.agent.model import Enrolment, Holdings, KeyPair, Ports, Workload
+from handsel.agent.stores import ENDINGS, StoreFile, key_stores, trust_stores
 from handsel.errors import ProtocolError, StateError
 from handsel.link.messages import AssignedWorkload, Assignment, Resources, Signing
 from handsel.pki.certificate import Certificate, parse_pem, to_pem
 from handsel.pki.keys import PrivateKey
 from handsel.pki.names import TrustDomain
+from handsel.pki.secret import Secret
 from handsel.store.adapters.files import hold_lock, make_folder, write_file
 
 
@@ -119,8 +122,10 @@ class AgentFolder:
             if before.roots != after.roots:
                 write_file(self.layout.roots, to_pem(after.roots))
             for service, workload in after.workloads.items():
-                if before.workloads.get(service) != workload:
-                    self._save_workload(before.workloads.get(service), workload)
+                was = before.workloads.get(service)
+                if was != workload:
+                    self._save_workload(was, workload)
+                self._save_stores(before, was, after, workload)
             for service in before.workloads.keys() - after.workloads.keys():
                 shutil.rmtree(self.layout.of(service).folder, ignore_errors=True)
             if (before.sequence, before.signing) != (after.sequence, after.signing):
@@ -147,6 +152,26 @@ class AgentFolder:
         if before is None or before.assigned != workload.assigned:
             write_file(place.assigned, Assignment((workload.assigned,)).encode())
 
+    def _save_stores(self, before: Holdings, was: Workload | None, after: Holdings, workload: Workload) -> None:
+        """Key stores for a program that makes its own TLS; the trust first, so that a new root is believed in time."""
+        place, formats = self.layout.of(workload.service), workload.assigned.stores
+        new_formats = was is None or was.assigned.stores != formats
+        if new_formats:
+            for name in set(ENDINGS) - set(formats):
+                for half in ("trust", "identity"):
+                    (place.folder / f"{half}.{ENDINGS[name]}").unlink(missing_ok=True)
+        if not formats:
+            return
+        now = datetime.now(UTC)
+        files: list[StoreFile] = []
+        if new_formats or before.roots != after.roots:
+            files += trust_stores(formats, after.roots, _store_password(place), now)
+        pair = workload.key_pair
+        if pair is not None and (new_formats or was is None or was.key_pair != pair):
+            files += key_stores(formats, pair, _store_password(place), now)
+        for each in files:
+            write_file(place.folder / each.name, each.content)
+
     def _load_workload(self, place: WorkloadLayout) -> Workload | None:
         try:
             assigned: AssignedWorkload = Assignment.decode(place.assigned.read_bytes()).workloads[0]
@@ -163,6 +188,13 @@ def _signing_content(signing: Signing | None) -> dict[str, str] | None:
 
 def _read_signing(content: dict[str, str] | None) -> Signing | None:
     return Signing(bytes.fromhex(content["key_id"]), datetime.fromisoformat(content["since"])) if content else None
+
+
+def _store_password(place: WorkloadLayout) -> Secret:
+    """Made once: programs read it when they start."""
+    if not place.store_password.exists():
+        write_file(place.store_password, secrets.token_hex(16).encode())
+    return Secret(place.store_password.read_bytes())
 
 
 def _save_pair(place: WorkloadLayout, pair: KeyPair | None) -> None:

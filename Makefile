@@ -32,7 +32,8 @@ test-token: setup
 # Each is command:package, or file:package.
 SYSTEM_PACKAGES := openssl:openssl setpriv:util-linux ssh-keygen:openssh-client faketime:faketime uacme:uacme caddy:caddy \
   ocsptool:gnutls-bin softhsm2-util:softhsm2 swtpm:swtpm tpm2:tpm2-tools certutil:libnss3-tools \
-  update-ca-certificates:ca-certificates keytool:default-jre-headless /usr/share/java/bcprov.jar:libbcprov-java
+  update-ca-certificates:ca-certificates keytool:default-jre-headless javac:default-jdk-headless \
+  node:nodejs /usr/share/java/bcprov.jar:libbcprov-java
 test-deps: setup
 	@missing=; for each in $(SYSTEM_PACKAGES); do \
 	  PATH=$$PATH:/usr/sbin command -v $${each%%:*} >/dev/null || test -e $${each%%:*} || missing="$$missing $${each##*:}"; done; \

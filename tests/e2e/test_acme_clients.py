@@ -24,6 +24,8 @@ from handsel.pki.certificate import Certificate, parse_pem
 from tests.e2e.authority_process import Authority, authority
 from tests.e2e.mesh_process import environment, free_port, wait_for
 
+pytestmark = pytest.mark.e2e
+
 _CERTBOT = Path(sys.executable).parent / "certbot"
 _SECONDS = 60
 

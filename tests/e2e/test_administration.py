@@ -12,6 +12,8 @@ from handsel.errors import ExitCode
 from tests.e2e.authority_process import authority
 from tests.e2e.mesh_process import run
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(scope="module")
 def running():

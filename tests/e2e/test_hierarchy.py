@@ -18,6 +18,8 @@ from tests.ca_keys import with_keys
 from tests.e2e.authority_process import Authority, authority
 from tests.e2e.mesh_process import Handsel, environment, free_port, run, short_folder
 
+pytestmark = pytest.mark.e2e
+
 PARTNERS = """
 services: {{}}
 authority:

@@ -222,3 +222,108 @@ def test_a_client_refuses_another_ca_and_another_name(place: Place, client: str)
     for folder in ("false-server", "other-server"):
         with pytest.raises(Refused):
             place.client(client, place.server("python", folder, one_way=True), "client", "--one-way")
+
+
+# Rotation
+
+
+@pytest.mark.parametrize("server", LANGUAGES)
+def test_a_server_takes_its_next_certificate_and_no_request_fails(place: Place, server: str) -> None:
+    folder = f"rotated-{server}"
+    before = _leaf(place.issue(folder, "localhost"))
+    context = _context(place.folder / folder, place.folder / "client")
+    seen = []
+    with place.serving(server, folder) as port, contextlib.ExitStack() as ends:
+        begun = time.monotonic()
+        for turn in range(RATE * SECONDS):
+            if turn == RATE:
+                log, command = place.folder / "issue.log", ("sh", str(EXAMPLES / "issue.sh"), folder, "localhost")
+                issuing = ends.enter_context(place.running(command, log))
+            answer, certificate, _ = _ask(port, context)  # raises when one fails
+            assert answer == "hello orders.internal\n"
+            seen.append(certificate.serial)
+            time.sleep(max(0.0, begun + (turn + 1) / RATE - time.monotonic()))
+        assert issuing.wait(10) == 0, log.read_text()
+    after = _leaf(place.folder / folder)
+    assert before.serial != after.serial
+    assert seen == sorted(seen, key=[before.serial, after.serial].index)  # the one, and then the other
+    assert set(seen) == {before.serial, after.serial}
+
+
+@pytest.mark.parametrize("server", LANGUAGES)
+def test_a_server_believes_other_roots_from_now_on(place: Place, server: str) -> None:
+    """Nor does a session of before help whom it believed then."""
+    folder = f"turning-{server}"
+    place.issue(folder, "localhost")
+    stranger = place.issue("stranger", "billing.internal", "other-ca")
+    ours, theirs = (_context(place.folder / folder, each) for each in (place.folder / "client", stranger))
+    with place.serving(server, folder) as port:
+        _, _, session = _ask(port, ours)
+        with pytest.raises(OSError):
+            _ask(port, theirs)
+        for name in ("roots.pem", "truststore.p12", "password"):
+            _replace(stranger / name, place.folder / folder / name)
+        place.issue(folder, "localhost")  # the key store's password is another too
+
+        assert wait_for(lambda: _answer(port, theirs), what="the other CA's client") == "hello billing.internal\n"
+        for kept in (session, None):
+            with pytest.raises(OSError):
+                _ask(port, ours, kept)
+
+
+@pytest.mark.parametrize("client", LANGUAGES)
+def test_a_client_that_goes_on_takes_its_next_certificate_and_other_roots(place: Place, client: str) -> None:
+    folder = f"client-in-{client}"
+    place.issue(folder, "orders.internal")
+    stranger = place.issue("stranger", "billing.internal", "other-ca")
+    log = place.folder / f"{folder}.log"
+    command = (*place.program(client, "client"), str(place.server("python")), folder, "--loop")
+    with place.running(command, log) as process:
+        _wait_for_line(log, process, "hello orders.internal")
+        place.issue(folder, "billing.internal")
+        _wait_for_line(log, process, "hello billing.internal")
+        assert set(log.read_text().splitlines()) == {"hello orders.internal", "hello billing.internal"}
+
+        _replace(stranger / "password", place.folder / folder / "password")
+        for name in ("roots.pem", "truststore.p12"):
+            _replace(stranger / name, place.folder / folder / name)
+        assert process.wait(15) == 1
+        assert log.read_text().splitlines()[-1].startswith("refused: ")
+
+
+@pytest.mark.parametrize("server", LANGUAGES)
+def test_files_that_are_broken_end_no_server(place: Place, server: str) -> None:
+    """The last good certificate stays, until there is another good one."""
+    folder = f"broken-{server}"
+    before = _leaf(place.issue(folder, "localhost"))
+    context = _context(place.folder / folder, place.folder / "client")
+    with place.serving(server, folder) as port:
+        for name in ("identity.pem", "keystore.p12"):
+            (place.folder / folder / name).write_text("half of a")
+        ends = time.monotonic() + 1.5
+        while time.monotonic() < ends:
+            assert _ask(port, context)[1].serial == before.serial
+            time.sleep(0.1)
+        place.issue(folder, "localhost")
+        after = _leaf(place.folder / folder)
+        wait_for(lambda: _ask(port, context)[1].serial == after.serial, what="the next good one")
+
+
+def _replace(source: Path, target: Path) -> None:
+    """As one step, as everybody should who changes files that others read."""
+    shutil.copy(source, target.with_suffix(".new"))
+    target.with_suffix(".new").replace(target)
+
+
+def _answer(port: int, context: ssl.SSLContext) -> str:
+    with contextlib.suppress(OSError):
+        return _ask(port, context)[0]
+    return ""
+
+
+def _wait_for_line(log: Path, process: subprocess.Popen[bytes], line: str) -> None:
+    def seen() -> bool:
+        assert process.poll() is None, log.read_text()
+        return line in log.read_text().splitlines()
+
+    wait_for(seen, 20, f"{line!r} in {log}")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import socket
 
+import pytest
+
 from handsel import settings
 from handsel.errors import ExitCode
 from tests.e2e.mesh_process import Handsel, free_port, run, short_folder
+
+pytestmark = pytest.mark.e2e
 
 
 @contextlib.contextmanager

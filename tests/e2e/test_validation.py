@@ -33,6 +33,8 @@ from tests.ca_keys import keys_of_server
 from tests.e2e.authority_process import Authority, authority
 from tests.e2e.mesh_process import run, wait_for
 
+pytestmark = pytest.mark.e2e
+
 LONG = "authority:\n  profiles:\n    web: {lifetime: 30d}\n"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -16,9 +16,10 @@ final class Tls {
         TrustManager[] trust = hasTrust ? new TrustManager[] {new LiveTrust(folder)} : new TrustManager[0];
         SSLContext context = SSLContext.getInstance("TLSv1.3");
         context.init(keys, trust, null);
-        // A session that is taken up again goes by the certificates of before: none lives longer than a second.
-        context.getServerSessionContext().setSessionTimeout(1);
+        // A session that is taken up again goes by the certificates of before. A client keeps none longer than a second. A
+        // server offers none: TLS 1.3 has no tickets for more than a week (RFC 8446 section 4.6.1), so Java gives none.
         context.getClientSessionContext().setSessionTimeout(1);
+        context.getServerSessionContext().setSessionTimeout(8 * 24 * 3600);
         return context;
     }
 }

@@ -61,8 +61,8 @@ class RootFiles:
         if self._keys.is_shared and self._keys.exists(ROOT):
             raise StateError(
                 f"in {self._keys.custody} there is a root's key already, and no certificate for it here",
-                next_step="it is another authority's: choose another object= in authority.keys; or, if an earlier start "
-                "broke off just here, remove it from the token",
+                next_step="it is another authority's: choose another object= in authority.keys; "
+                "or an earlier start broke off just here: then remove it from the token",
             )
         self._make_key_after(ROOT, kind)
         root = ca.make_root(trust_domain, self._keys.make(ROOT, kind), serial=random_serial(), now=now)

@@ -33,7 +33,8 @@ test-token: setup
 SYSTEM_PACKAGES := openssl:openssl setpriv:util-linux ssh-keygen:openssh-client faketime:faketime uacme:uacme caddy:caddy \
   ocsptool:gnutls-bin softhsm2-util:softhsm2 swtpm:swtpm tpm2:tpm2-tools certutil:libnss3-tools \
   update-ca-certificates:ca-certificates keytool:default-jre-headless javac:default-jdk-headless \
-  node:nodejs /usr/share/java/bcprov.jar:libbcprov-java
+  node:nodejs /usr/share/java/bcprov.jar:libbcprov-java sshd:openssh-server rabbitmq-server:rabbitmq-server \
+  activemq:activemq
 test-deps: setup
 	@missing=; for each in $(SYSTEM_PACKAGES); do \
 	  PATH=$$PATH:/usr/sbin command -v $${each%%:*} >/dev/null || test -e $${each%%:*} || missing="$$missing $${each##*:}"; done; \
@@ -85,7 +86,7 @@ lock:
 # Reports, gates nothing. Tables on the terminal, the JSON of each run in bench/results.
 bench: setup
 	mkdir -p bench/results
-	for each in cli_help cold_start latency rotation store signing acme ocsp revocation stores; do \
+	for each in cli_help cold_start latency rotation store signing acme ocsp revocation contexts stores; do \
 	  $(BIN)/python bench/$$each.py > bench/results/$$each.json || exit 1; done
 
 # The rotation bench for ten minutes; one failed request fails it.

@@ -37,7 +37,9 @@ def serving(folder: Path) -> Iterator[Server]:
     (folder / "sshd_config").write_text(
         f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nHostCertificate {folder}/host-cert.pub\n"
         f"AuthorizedKeysFile {folder}/user.pub\nTrustedUserCAKeys {folder}/ssh_ca.pub\n"
-        f"AuthenticationMethods publickey\nPermitRootLogin prohibit-password\nPidFile none\nUsePAM no\nLogLevel VERBOSE\n"
+        f"AuthenticationMethods publickey\nPermitRootLogin prohibit-password\nPidFile none\nLogLevel VERBOSE\n"
+        # Without PAM it takes every account for a locked one whose shadow it may not read.
+        f"UsePAM {'no' if os.geteuid() == 0 else 'yes'}\n"
         "StrictModes no\n"  # it wants no folder on the way that others may write to, and /tmp is one
         f"Subsystem sftp internal-sftp\nForceCommand internal-sftp -d {files}\n"
     )

@@ -5,7 +5,7 @@ What joins them is looked for in their bytes: reading each whole would cost more
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -17,16 +17,34 @@ from handsel.pki.keystore.model import StoredCertificate, StoredKey
 
 _LONGEST, _CANDIDATES = 32, 8
 _EXTENSIONS = der.CONTEXT | 3
+_OCTETS = bytes([der.OCTET_STRING])
 _KEY_ID, _ISSUER_KEY_ID = der.oid("2.5.29.14"), der.oid("2.5.29.35")
 
 
 class _Marks(NamedTuple):
-    """What a certificate says of itself and its issuer, as it is encoded; None where it is silent."""
+    """What a certificate says of itself and its issuer, as it is encoded."""
 
     subject: bytes
     issuer: bytes
-    key_id: bytes | None
-    issuer_key_id: bytes | None
+    extensions: bytes
+
+    @property
+    def key_id(self) -> bytes | None:
+        """RFC 5280, section 4.2.1.2; None where it is silent, or not to be understood."""
+        return self._find(_KEY_ID, lambda value: value.read(der.OCTET_STRING))
+
+    @property
+    def issuer_key_id(self) -> bytes | None:
+        """RFC 5280, section 4.2.1.1; None as above, or where the issuer is named in another way."""
+        return self._find(_ISSUER_KEY_ID, lambda value: value.inside(der.SEQUENCE).read(der.CONTEXT_PRIMITIVE))
+
+    def _find(self, name: bytes, read: Callable[[der.Reader], bytes]) -> bytes | None:
+        """From the value of an extension that is not critical, which these two never are."""
+        at = self.extensions.find(name + _OCTETS)
+        try:
+            return read(der.Reader(self.extensions, at + len(name)).inside(der.OCTET_STRING)) if at >= 0 else None
+        except ValueError:
+            return None
 
 
 class Heap:
@@ -85,26 +103,16 @@ def _marks(data: bytes) -> _Marks | None:
     """RFC 5280, section 4.1. None for what is no certificate."""
     try:
         inside = der.Reader(data).inside(der.SEQUENCE).inside(der.SEQUENCE)
-        inside.optional(der.CONTEXT)  # the version
+        if inside.next_tag == der.CONTEXT:
+            inside.skip(der.CONTEXT)  # the version
         inside.skip(der.INTEGER, der.SEQUENCE)  # the serial number, the algorithm of the signature
         issuer = inside.read(der.SEQUENCE)
         inside.skip(der.SEQUENCE)  # the validity
         subject = inside.read(der.SEQUENCE)
         inside.skip(der.SEQUENCE)  # the key
-        extensions = inside.read(_EXTENSIONS) if inside.next_tag == _EXTENSIONS else b""
-        own, above = _value(extensions, _KEY_ID), _value(extensions, _ISSUER_KEY_ID)
-        key_id = own.read(der.OCTET_STRING) if own else None
-        issuing = above.inside(der.SEQUENCE) if above else None
-        told = issuing.read(der.CONTEXT_PRIMITIVE) if issuing and issuing.next_tag == der.CONTEXT_PRIMITIVE else None
+        return _Marks(subject, issuer, inside.read(_EXTENSIONS) if inside.next_tag == _EXTENSIONS else b"")
     except ValueError:
         return None
-    return _Marks(subject, issuer, key_id, told)
-
-
-def _value(extensions: bytes, name: bytes) -> der.Reader | None:
-    """The value of an extension that is not critical, which these two never are (RFC 5280, section 4.2.1)."""
-    at = extensions.find(name + bytes([der.OCTET_STRING]))
-    return der.Reader(extensions[at + len(name) :]).inside(der.OCTET_STRING) if at >= 0 else None
 
 
 def _issued(below: StoredCertificate, above: StoredCertificate) -> bool:

@@ -74,4 +74,4 @@ def _of_leaf(entry: EntryReport) -> tuple[str, str, str]:
     if entry.leaf is None:
         return entry.protection if entry.kind == "secret" else "", "", str(len(entry.certificates) or "")
     count = str(len(entry.certificates)) if entry.kind == "key" else ""
-    return entry.leaf.subject or "(empty)", f"{entry.leaf.not_after:%Y-%m-%d}", count
+    return entry.leaf.subject or next(iter(entry.leaf.names), "(empty)"), f"{entry.leaf.not_after:%Y-%m-%d}", count

@@ -29,7 +29,7 @@ test-token: setup
 	  keys_of_a_token or keys_are_in_a_token)"
 
 # What tests need besides Python packages. A test whose server is missing says `skipped: needs X`.
-# Each is command:package, or file:package.
+# Each is command:package, or file:package. Runlevel 1: Debian starts none of the servers.
 SYSTEM_PACKAGES := openssl:openssl setpriv:util-linux ssh-keygen:openssh-client faketime:faketime uacme:uacme caddy:caddy \
   ocsptool:gnutls-bin softhsm2-util:softhsm2 swtpm:swtpm tpm2:tpm2-tools certutil:libnss3-tools \
   update-ca-certificates:ca-certificates keytool:default-jre-headless javac:default-jdk-headless \
@@ -39,7 +39,7 @@ test-deps: setup
 	@missing=; for each in $(SYSTEM_PACKAGES); do \
 	  PATH=$$PATH:/usr/sbin command -v $${each%%:*} >/dev/null || test -e $${each%%:*} || missing="$$missing $${each##*:}"; done; \
 	if [ -n "$$missing" ]; then apt-get update -q >/dev/null || true; \
-	  for each in $$missing; do DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$each >/dev/null \
+	  for each in $$missing; do RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$each >/dev/null \
 	    || echo "not installed: $$each"; done; fi
 
 check: setup

@@ -72,7 +72,7 @@ def test_a_document_type_is_refused_before_anything_is_expanded(content: str) ->
         (b"", "no element found"), (b"<a>", "no element"), (b"<a></b>", "mismatched"), (b"<a>&x;</a>", "undefined entity"),
         (b'<a x="1" x="2"/>', "duplicate attribute"), (b"<a:b/>", "unbound prefix"), (b"<a/><b/>", "junk"),
         (b"\xff\xff<a/>", "not utf-8"), (b'<?xml version="1.0" encoding="ebcdic-us"?><a/>', "encoding ebcdic-us"),
-        (b"\0" * 40, "not XML"), (b"PK\x03\x04", "not XML"),
+        (b"\0" * 40, "NUL"), ("<a/>".encode("utf-16-le"), "NUL"), (b"PK\x03\x04", "not XML"),
     ],
 )  # fmt: skip
 def test_what_is_no_xml_is_one_fault(content: bytes, message: str) -> None:

@@ -195,6 +195,7 @@ def test_stomp_two_way(folder: Path, broker: Broker) -> None:
 @pytest.fixture(scope="module")
 def java(folder: Path) -> None:
     """The program, compiled once: `java` of the source would do it for each run."""
+    activemq.skip_without()
     if shutil.which("javac") is None:
         pytest.skip("needs a Java compiler")
     done = ask(folder, "javac", "-cp", activemq.JARS, "-d", "jms", "jms/JmsClient.java")

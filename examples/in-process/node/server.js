@@ -36,8 +36,11 @@ files.watch(folder, () => {
 
 server.listen(Number(port), "127.0.0.1");
 
+// The first DNS name. A name with a comma in it stands in quotes: to split at commas would make several of it.
 function nameOf(socket) {
-  return socket.getPeerX509Certificate()?.subjectAltName?.split(", ").find((each) => each.startsWith("DNS:"))?.slice(4);
+  const names = socket.getPeerX509Certificate()?.subjectAltName ?? "";
+  const each = [...names.matchAll(/([^:]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/gy)];
+  return each.find(([, kind]) => kind === "DNS")?.[2];
 }
 
 function refused(socket, error) {

@@ -99,9 +99,12 @@ def _utf_8(content: bytes, file: str) -> bytes:
     elif encoding == "utf-8":
         encoding = "utf-8-sig"
     try:
-        return content.decode(encoding).encode()
+        made = content.decode(encoding).encode()
     except UnicodeError as error:
         raise InvalidFile([FileFault(file, 1, 1, "", f"the file is not {encoding.removesuffix('-sig')}")]) from error
+    if b"\0" in made:  # XML has none, and expat takes it for UTF-16 whatever it is told
+        raise InvalidFile([FileFault(file, 1, 1, "", "not XML: there is a NUL in it")])
+    return made
 
 
 @dataclass

@@ -75,9 +75,14 @@ class Reader:
             raise ValueError("a time is not in UTC")
         return datetime.strptime(text[:-1].partition(".")[0], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
 
+    @property
+    def left(self) -> int:
+        """How many bytes follow what was read."""
+        return self._end - self._at
+
     def end(self) -> None:
         """Nothing may follow."""
-        if self._at != self._end:
+        if self.left:
             raise ValueError("there are bytes after the end")
 
     def _element(self, tag: int) -> int:

@@ -53,11 +53,16 @@ class Broker:
     log: Path
 
 
+def skip_without() -> None:
+    """Skip a test that needs it."""
+    if shutil.which("java") is None or not (HOME / "bin" / "activemq.jar").exists():
+        pytest.skip("needs ActiveMQ")
+
+
 @contextmanager
 def serving(folder: Path, *, key_store: str, trust_store: str, password: str) -> Iterator[Broker]:
     """A broker with two stores of `folder`, whose formats are told from their names: `.p12` or `.jks`."""
-    if shutil.which("java") is None or not (HOME / "bin" / "activemq.jar").exists():
-        pytest.skip("needs ActiveMQ")
+    skip_without()
     ports = [free_port() for _ in range(4)]
     doors = [_connector(*each) for each in zip(_DOORS, ports, strict=True)]
     (folder / "activemq.xml").write_text(

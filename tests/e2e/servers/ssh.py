@@ -17,7 +17,7 @@ from tests.e2e.servers.process import Server, running
 
 _SSHD = "/usr/sbin/sshd"
 _SEPARATION = Path("/run/sshd")
-"""An empty folder that sshd demands when root runs it; Debian's service makes it as well."""
+"""An empty folder that sshd demands when root runs it. It stays, as after Debian's service: another run may use it."""
 
 
 @contextmanager
@@ -43,15 +43,10 @@ def serving(folder: Path) -> Iterator[Server]:
         "StrictModes no\n"  # it wants no folder on the way that others may write to, and /tmp is one
         f"Subsystem sftp internal-sftp\nForceCommand internal-sftp -d {files}\n"
     )
-    made = os.geteuid() == 0 and not _SEPARATION.exists()
-    if made:
-        _SEPARATION.mkdir(0o755)
-    try:
-        with running("sshd", (_SSHD, "-D", "-e", "-f", "sshd_config"), folder, ports=[port]) as log:
-            yield Server(port, log)
-    finally:
-        if made:
-            _SEPARATION.rmdir()
+    if os.geteuid() == 0:
+        _SEPARATION.mkdir(0o755, exist_ok=True)
+    with running("sshd", (_SSHD, "-D", "-e", "-f", "sshd_config"), folder, ports=[port]) as log:
+        yield Server(port, log)
 
 
 def make_key(folder: Path, name: str) -> None:

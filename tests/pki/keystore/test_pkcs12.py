@@ -272,12 +272,13 @@ def test_the_library_finds_the_same(tmp_path):
     assert [StoredCertificate(each.certificate.public_bytes(Encoding.DER)) for each in chain] == list(ours.chain)
 
 
-def test_what_ends_too_early_or_too_late_is_no_file(tmp_path):
+def test_what_ends_too_early_is_no_file_and_what_follows_its_end_is_noted(tmp_path):
     content = exported(tmp_path)
-    for damaged in (content[:-1], content[: len(content) // 2], content[:20], content + b"\0"):
+    for damaged in (content[:-1], content[: len(content) // 2], content[:20]):
         with pytest.raises(StoreUnreadable, match="it is no PKCS12 file, or a damaged one"):
             opened(damaged)
     assert opened(content).entries  # the control
+    assert "1 bytes follow its end" in opened(content + b"\0").notes
 
 
 def test_a_changed_byte_is_noticed(tmp_path):

@@ -121,7 +121,6 @@ def secret_of(bag: Bag) -> tuple[str, bytes]:
 def _pfx(content: bytes) -> Pfx:
     file = der.Reader(content)
     outer = file.inside(der.SEQUENCE)
-    file.end()
     if outer.read_integer() != 3:
         raise ValueError("it has another version than 3")
     safe = outer.inside(der.SEQUENCE)
@@ -133,6 +132,8 @@ def _pfx(content: bytes) -> Pfx:
     checked = safe.inside(der.CONTEXT).read(der.OCTET_STRING)
     mac = outer.optional(der.SEQUENCE)
     parts, notes = ber.either(_parts, checked)
+    if file.left:  # neither Java nor OpenSSL looks at them
+        notes = (*notes, f"{file.left} bytes follow its end")
     return Pfx(checked, parts, _mac(mac) if mac else None, notes)
 
 

@@ -15,6 +15,7 @@ from handsel.tls.convert.reading import Reading, Said, key_store, shown, trust_s
 
 _SSL = "javax.net.ssl."
 _WORD = re.compile(r"""-D([A-Za-z][\w.]*)(?:=("[^"\n]*"|'[^'\n]*'|[^\s"']*))?""")
+_ON_A_LINE = re.compile(rb"^(?![ \t]*[#!])[^\r\n]*-D[A-Za-z]", re.MULTILINE)
 _OURS = ("javax.net.ssl.", "jdk.tls.", "https.protocols", "https.cipherSuites", "com.sun.net.ssl.", "com.sun.security.")
 _OCSP = ("ocsp.enable", "ocsp.responderURL")
 _READ = {
@@ -56,11 +57,11 @@ def read(files: Mapping[str, bytes]) -> Imported:
 
 def _properties(content: bytes, file: str) -> Iterator[tuple[str, Said]]:
     """What a file says: words with -D wherever they stand, and else the entries of a properties file."""
-    if b"-D" in content:
+    if _ON_A_LINE.search(content):
         if len(content) > properties.MAXIMUM_BYTES:
             raise InvalidFile([FileFault(file, 1, 1, "", f"larger than {properties.MAXIMUM_BYTES >> 20} MiB")])
         for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
-            if not line.lstrip().startswith("#"):
+            if not line.lstrip().startswith(("#", "!")):
                 for match in _WORD.finditer(line):
                     yield match[1], Said((match[2] or "").strip("\"'"), number)
         return

@@ -62,18 +62,16 @@ def read(files: Mapping[str, bytes]) -> Imported:
     """
     names, contexts, notes = Names(), dict[str, TlsContext](), list[Note]()
     for file, content in files.items():
-        common: list[Setting] = []
-        for profile, settings in _documents(content, file):
-            own = {(each.kind, each.name) for each in _groups(settings)}
-            if not profile:
-                common += settings
-            elif own:
-                found = _read(file, _groups([*common, *settings]), names, profile, own)
-                contexts.update(found.contexts)
-                notes += found.notes
-        found = _read(file, _groups(common), names, "", None)
-        contexts.update(found.contexts)
-        notes += found.notes
+        documents = list(_documents(content, file))
+        common = [each for profile, settings in documents if not profile for each in settings]
+        found = [_read(file, _groups(common), names, "", None)]
+        for profile, settings in documents:
+            own = {(each.kind, each.name) for each in _groups(settings)} if profile else set()
+            if own:
+                found.append(_read(file, _groups([*common, *settings]), names, profile, own))
+        for each in found:
+            contexts.update(each.contexts)
+            notes += each.notes
     return Imported(contexts, tuple(dict.fromkeys(notes)))
 
 
@@ -233,7 +231,9 @@ def _trust_store(reading: Reading, told: Mapping[str, Said]) -> TrustStore | Non
 def _pem(reading: Reading, said: Said, what: str, file: str) -> str:
     """The path of a PEM file. One that stands in the settings themselves has to become a file."""
     if "-----BEGIN" in said.value:
-        reading.decide(said, f"the {what} stands in the file itself: move it to {file}, as is written now")
+        reading.decide(
+            said, f"PEM text stands where the path of the {what} should: move it to {file}, as is written now"
+        )
         return file
     return reading.path(said, what)
 

@@ -33,7 +33,7 @@ test-token: setup
 SYSTEM_PACKAGES := openssl:openssl setpriv:util-linux ssh-keygen:openssh-client faketime:faketime uacme:uacme caddy:caddy \
   ocsptool:gnutls-bin softhsm2-util:softhsm2 swtpm:swtpm tpm2:tpm2-tools certutil:libnss3-tools \
   update-ca-certificates:ca-certificates keytool:default-jre-headless javac:default-jdk-headless \
-  node:nodejs /usr/share/java/bcprov.jar:libbcprov-java sshd:openssh-server rabbitmq-server:rabbitmq-server \
+  node:nodejs nginx:nginx-light /usr/share/java/bcprov.jar:libbcprov-java sshd:openssh-server rabbitmq-server:rabbitmq-server \
   activemq:activemq
 test-deps: setup
 	@missing=; for each in $(SYSTEM_PACKAGES); do \
@@ -64,7 +64,7 @@ setup: .venv/stamp
 
 # Write the recorded outputs of the compiler's stages anew, and take stale ones away.
 golden: setup
-	$(BIN)/pytest tests/mesh/test_golden.py --golden -q
+	$(BIN)/pytest tests/mesh/test_golden.py tests/tls/convert/test_golden.py --golden -q
 
 # Write the generated references anew: commands, settings, errors.
 docs: setup

@@ -1,9 +1,9 @@
 #!/bin/sh
 # A key and a certificate for NAME, in every form that the programs here read; again: the next certificate.
 #   sh issue.sh FOLDER NAME [CA]
-# CA is a folder with the CA's key, made when it is not there. handsel must be on the path.
+# CA is a folder with the CA's key, made when it is not there: `ca` beside FOLDER. handsel must be on the path.
 set -eu
-folder=$1 name=$2 ca=${3:-ca} here=$(dirname "$0")
+folder=$1 name=$2 ca=${3:-$(dirname "$1")/ca} here=$(dirname "$0")
 umask 077
 mkdir -p "$folder" "$ca"
 

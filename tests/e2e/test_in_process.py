@@ -258,10 +258,12 @@ def test_a_server_takes_its_next_certificate_and_no_request_fails(place: Place, 
     before = _leaf(place.issue(folder, "localhost"))
     context = _context(place.folder / folder, place.folder / "client")
     log, command = place.folder / f"{folder}.log", ("sh", str(EXAMPLES / "issue.sh"), folder, "localhost")
-    seen = []
+    seen: list[str] = []
     with place.serving(server, folder) as port, contextlib.ExitStack() as ends:
         begun = time.monotonic()
-        for turn in range(RATE * SECONDS):
+        for turn in range(5 * RATE * SECONDS):
+            if turn >= RATE * SECONDS and len(set(seen)) > 1:  # on a busy machine it takes longer
+                break
             if turn == 5:
                 for name in ("identity.pem", "keystore.p12"):
                     (place.folder / folder / name).write_text("half of a")

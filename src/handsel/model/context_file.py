@@ -184,6 +184,8 @@ class Declared:
 
 def parse_contexts(documents: Sequence[Document], absolute: Callable[[str], str]) -> Declared:
     """The contexts of a mesh file alone. Raises `InvalidFile` with every fault of theirs."""
+    if not documents or not isinstance(documents[0].value, dict):
+        return Declared({}, forbid_insecure=False)
     document = documents[0]
     content = validate(document, ContextsOnly)
     faults = [document.fault(path, message) for path, message in context_faults(content.contexts)]

@@ -231,7 +231,14 @@ class _MeshReader:
                 self._fault((*path, "calls", index), f"{callee!r} is there twice")
             calls[callee] = self._origin((*path, "calls", index))
         return Service(
-            name, identity, content.protocol, content.port or 0, command, calls, content.sidecar, self._origin(path),
+            name,
+            identity,
+            content.protocol,
+            content.port or 0,
+            command,
+            calls,
+            content.sidecar,
+            self._origin(path),
             tuple(dict.fromkeys(content.stores)),
         )
 

@@ -96,6 +96,7 @@ def test_where_client_and_server_differ_there_are_two() -> None:
 @pytest.mark.parametrize(
     ("text", "note"),
     [
+        ("javax.net.ssl.keyStore=a\njavax.net.ssl.keyStore=b", "1 note: javax.net.ssl.keyStore is said again: the last counts"),
         ("javax.net.ssl.keyStore=NONE", "1 lost: a key store that is no file (keyStore=NONE) is not known here"),
         ("javax.net.ssl.trustStore=NONE", "1 lost: a trust store that is no file (trustStore=NONE): the machine's roots are believed"),
         ("javax.net.ssl.keyStore=k\njavax.net.ssl.keyStoreType=PKCS11", "2 lost: the key store's type PKCS11 is not known here: files are told by their bytes"),

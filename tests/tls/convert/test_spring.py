@@ -130,6 +130,7 @@ def test_what_a_server_asks_of_its_clients() -> None:
 @pytest.mark.parametrize(
     ("text", "note"),
     [
+        ("server.ssl.key-store=a\nserver.ssl.key-store=b", "1 note: : server.ssl.key-store is said again: the last counts"),
         ("server.ssl.bundle=gone", "1 decide: server: the bundle gone is not in this file: nothing is taken over"),
         ("server.ssl.key-store=k\nserver.ssl.client-auth=x", "2 decide: server: client-auth is x: here clients need a certificate"),
         ("server.ssl.key-store=k\nserver.ssl.protocol=SSL", "2 lost: server: protocol SSL: say enabled protocols, which are what counts"),

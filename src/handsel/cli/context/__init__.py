@@ -21,6 +21,6 @@ def command() -> None:
     \b
     Examples:
       handsel context check
-      handsel context import src/main/mule/*.xml >> handsel.yaml
+      handsel context import src/main/mule/*.xml > contexts.yaml
       handsel context export orders --to nginx --out /etc/nginx/snippets
     """

@@ -154,7 +154,7 @@ Entry = KeyEntry | TrustedEntry | SecretEntry
 
 @dataclass(frozen=True)
 class Store:
-    """A whole store, its entries in the file's order. `notes`: how it is protected, what is weak or odd, a line each."""
+    """A whole store, entries in the file's order. `notes`: how it is protected, what is weak or odd, a line each."""
 
     kind: StoreKind
     entries: tuple[Entry, ...]

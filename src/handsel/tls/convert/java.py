@@ -10,7 +10,7 @@ from datetime import timedelta
 from handsel.documents import properties
 from handsel.errors import FileFault, InvalidFile
 from handsel.model.context import KeyStore, Revocation, TlsContext, TrustStore
-from handsel.tls.convert.model import Imported, Note
+from handsel.tls.convert.model import Imported, Note, NoteKind
 from handsel.tls.convert.reading import Reading, Said, key_store, shown, trust_store
 
 _SSL = "javax.net.ssl."
@@ -40,11 +40,15 @@ def read(files: Mapping[str, bytes]) -> Imported:
     Where client and server differ there are two. Raises `InvalidFile`.
     """
     told: Told = {}
+    contexts, notes = dict[str, TlsContext](), list[Note]()
     for file, content in files.items():
-        told.update({key: (file, said) for key, said in _properties(content, file)})
+        for key, said in _properties(content, file):
+            if key in told and key.startswith(_OURS):
+                before, line = told[key][0], told[key][1].line
+                notes.append(Note(before, line, NoteKind.SAID, "java", f"{shown(key)} is said again: the last counts"))
+            told[key] = (file, said)
     first = next(iter(files), "")
     sides = ("client", "server") if _differ(told) else ("",)
-    contexts, notes = dict[str, TlsContext](), list[Note]()
     if not any(key in _READ for key in told):
         return Imported({}, ())
     for side in sides:

@@ -29,7 +29,7 @@ class Note:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{where}: {self.kind}: {self.context}: {self.message}"
+        return ": ".join(each for each in (where, self.kind, self.context, self.message) if each)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from handsel.documents import properties, yaml
 from handsel.documents.yaml import Document, Path
 from handsel.model.context import ClientCertificate, KeyStore, TlsContext, TrustStore
-from handsel.tls.convert.model import Imported, Names, Note
+from handsel.tls.convert.model import Imported, Names, Note, NoteKind
 from handsel.tls.convert.reading import Reading, Said, key_store, shown, trust_store
 
 _WEB, _JKS, _PEM = "web", "jks", "pem"
@@ -63,6 +63,7 @@ def read(files: Mapping[str, bytes]) -> Imported:
     names, contexts, notes = Names(), dict[str, TlsContext](), list[Note]()
     for file, content in files.items():
         documents = list(_documents(content, file))
+        notes += _said_again(content, file)
         common = [each for profile, settings in documents if not profile for each in settings]
         found = [_read(file, _groups(common), names, "", None)]
         for profile, settings in documents:
@@ -75,9 +76,17 @@ def read(files: Mapping[str, bytes]) -> Imported:
     return Imported(contexts, tuple(dict.fromkeys(notes)))
 
 
+def _said_again(content: bytes, file: str) -> Iterator[Note]:
+    """Notes about keys that a properties file has twice."""
+    if not _is_yaml(content, file):
+        for each in properties.parse(content, file).shadowed:
+            if ".ssl." in each.key:
+                yield Note(file, each.line, NoteKind.SAID, "", f"{shown(each.key)} is said again: the last counts")
+
+
 def _documents(content: bytes, file: str) -> Iterator[tuple[str, list[Setting]]]:
     """The settings of each document, and the profile that it is for."""
-    if not _YAML_NAME.search(file) and not _is_yaml(content):
+    if not _is_yaml(content, file):
         yield "", _from_properties(properties.parse(content, file))
         return
     for document in yaml.parse(content, file):
@@ -86,9 +95,9 @@ def _documents(content: bytes, file: str) -> Iterator[tuple[str, list[Setting]]]
         yield profile, settings
 
 
-def _is_yaml(content: bytes) -> bool:
-    """Whether text is YAML: a line that only opens a mapping is in no properties file."""
-    return re.search(rb"^(server|spring|management):\s*$", content, re.MULTILINE) is not None
+def _is_yaml(content: bytes, file: str) -> bool:
+    """Whether a file is YAML: a line that only opens a mapping is in no properties file."""
+    return bool(_YAML_NAME.search(file) or re.search(rb"^(server|spring|management):\s*$", content, re.MULTILINE))
 
 
 def _from_properties(found: properties.Properties) -> list[Setting]:
@@ -150,7 +159,7 @@ def _read(file: str, groups: list[_Group], names: Names, profile: str, own: set[
     bundles: dict[str, str] = {}
     notes: list[Note] = []
     for group in sorted(groups, key=lambda each: each.kind == _WEB):
-        used = group.told.get("bundle") if group.kind == _WEB else None
+        used = _given(group.told, "bundle")
         mine = own is None or (group.kind, group.name) in own
         if not mine and not (used and used.value in bundles):
             continue

@@ -2,20 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-processes test-parts test-token check fix lock setup test-deps bench golden docs soak wire migration
+.PHONY: demo test test-token check fix lock setup test-deps bench golden docs soak wire migration
 
 demo: setup
 	$(BIN)/handsel up --demo
 
+# Three at a time: tests that start real programs wait more than they compute. A file stays together.
+IN_PARALLEL := -n 3 --dist loadfile
 test: setup
-	$(BIN)/pytest
-
-# The two halves of `test`: those that start the real programs, and all others.
-test-processes: setup
-	$(BIN)/pytest -m e2e
-
-test-parts: setup
-	$(BIN)/pytest -m "not e2e"
+	$(BIN)/pytest $(IN_PARALLEL)
 
 # What a CA does, once more with every CA's key in a token of SoftHSM: stories, doors, status, ACME by its clients, the
 # commands about keys, rotation, a backup. Not here: what signs nothing with a CA's key, what has a token in `make test`
@@ -24,7 +19,7 @@ TOKEN_TESTS := tests/test_ca_keys.py tests/authority tests/wiring/test_validatio
   acme_clients validation hierarchy ca_commands rotation backup)
 NO_CA_KEY := $(patsubst %,--ignore tests/authority/%,probes signers test_policy.py test_structure.py test_lint.py)
 test-token: setup
-	HANDSEL_TEST_KEYS=softhsm $(BIN)/pytest $(TOKEN_TESTS) $(NO_CA_KEY) -k "not (cannot_be_signed or no_request or \
+	HANDSEL_TEST_KEYS=softhsm $(BIN)/pytest $(IN_PARALLEL) $(TOKEN_TESTS) $(NO_CA_KEY) -k "not (cannot_be_signed or no_request or \
 	  constraints_are_told or is_not_installed or elsewhere_without or says_otherwise or standby or host_that_was_away or \
 	  keys_of_a_token or keys_are_in_a_token)"
 

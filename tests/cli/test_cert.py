@@ -264,7 +264,7 @@ BAD: list[tuple[str, bytes]] = [
 ]
 
 
-@pytest.mark.parametrize(("expected", "content"), BAD, ids=[f"{expected}-{len(content)}" for expected, content in BAD])
+@pytest.mark.parametrize(("expected", "content"), BAD, ids=[f"{number} {bad[0]}" for number, bad in enumerate(BAD)])
 def test_bad_input_is_one_clear_line(expected: str, content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "bad"
     file.write_bytes(content)

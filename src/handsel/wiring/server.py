@@ -51,6 +51,7 @@ from handsel.wiring.admin import policy as admin_policy
 from handsel.wiring.admin import registration as admin_registration
 from handsel.wiring.admin import revocation as admin_revocation
 from handsel.wiring.admin import rotation as admin_rotation
+from handsel.wiring.admin import ssh as admin_ssh
 from handsel.wiring.admin.acts import LOCAL, Acts, mount, on_local_socket
 from handsel.wiring.admin.administrators import by_certificate
 from handsel.wiring.admin.mesh import Seen
@@ -357,6 +358,7 @@ class Server:
             ),
             **admin_policy.acts(self.domain, lambda: self.issuers, self.profile_lint.verdicts),
             **admin_rotation.acts(self._rotations),
+            **admin_ssh.acts(self.store, self.keys.keys),
             **admin_people.acts(self.store, self.administrators, self.issuing, self.domain),
         }
 

@@ -6,7 +6,7 @@ import getpass
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,18 +20,24 @@ _SEPARATION = Path("/run/sshd")
 """An empty folder that sshd demands when root runs it. It stays, as after Debian's service: another run may use it."""
 
 
+def by_ssh_keygen(folder: Path) -> None:
+    """An SSH authority made by hand: its public key, and the host's certificate."""
+    make_key(folder, "ssh_ca")
+    certify(folder, "host", "localhost", host=True)
+
+
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
+def serving(folder: Path, certified: Callable[[Path], None] = by_ssh_keygen) -> Iterator[Server]:
     """Files by SFTP from `folder`/files, on a free port.
 
     Taken are the key `user`, and keys with a certificate of `ssh_ca` for whoever runs the test. The host has the key
-    `host`, and a certificate for `localhost`.
+    `host`, and a certificate for `localhost`. `certified` writes `ssh_ca.pub` and `host-cert.pub`.
     """
     if not Path(_SSHD).exists() or shutil.which("ssh-keygen") is None:
         pytest.skip("needs sshd and ssh-keygen")
-    for name in ("ssh_ca", "host", "user"):
+    for name in ("host", "user"):
         make_key(folder, name)
-    certify(folder, "host", "localhost", host=True)
+    certified(folder)
     files, port = folder / "files", free_port()
     files.mkdir()
     (folder / "sshd_config").write_text(

@@ -10,6 +10,7 @@ _VERBS = {
     "inspect": "What is in a certificate file or key store, and what is wrong with it.",
     "create": "A certificate: by the authority, self-signed, or by a CA in a file; or a request.",
     "store": "Key stores: JKS, PKCS12, PEM, and others to read.",
+    "ssh": "SSH certificates by the authority, for users and hosts.",
     "list": "Search what the authority has issued.",
     "forecast": "What ends when.",
     "revoke": "A certificate is not to be believed any more.",

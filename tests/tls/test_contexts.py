@@ -15,6 +15,8 @@ import pytest
 from handsel import tls
 from handsel.errors import ContextRefused, InvalidFile, UsageError
 from handsel.pki.certificate import to_pem
+from handsel.pki.keys import PrivateKey
+from handsel.pki.secret import Secret
 from tests.support import TestAuthority
 from tests.tls.world import HOST, World, say, serving
 
@@ -186,9 +188,9 @@ def test_what_cannot_be_made_is_said_in_one_line(world: World, text: str, messag
     ("text", "message"),
     [
         ("{key_store: {path: a, password: changeit}}", "a password is not written here"),
-        ("{key_store: {path: a, authority: true}}", "say one of path and authority: true"),
+        ("{key_store: {path: a, authority: true}}", "say one of path, secret and authority: true"),
         ("{key_store: {path: a, password: {file: x, env: Y}}}", "say one of file, env and secret"),
-        ("{trust_store: {}}", "say one of path, authority: true and system: true"),
+        ("{trust_store: {}}", "say one of path, secret, authority: true and system: true"),
         ("{protocols: [TLSv1]}", "TLSv1 cannot be made safe"),
         ("{ciphers: [ECDHE-RSA-RC4-SHA]}", "is weak"),
         ("{insecure: true, trust_store: {system: true}}", "it checks nothing"),
@@ -210,6 +212,24 @@ def test_a_context_or_file_that_is_not_there_is_said(world: World) -> None:
         tls.context("order", world.folder / "handsel.yaml")
     with pytest.raises(UsageError, match=r"nowhere\.yaml cannot be read"):
         tls.context("orders", world.folder / "nowhere.yaml")
+
+
+def test_stores_and_passwords_are_found_where_the_platform_puts_secrets(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As systemd has it (`LoadCredential=`): a folder that is named by the environment."""
+    (world.folder / "credentials").mkdir()
+    key = PrivateKey.from_pem((world.folder / "server.pem").read_bytes())
+    chain = (world.folder / "server.pem").read_bytes().partition(b"-----BEGIN CERTIFICATE-----")
+    world.write("credentials/orders-key", key.pem(Secret(b"open sesame")).reveal() + chain[1] + chain[2])
+    world.write("credentials/orders-password", b"open sesame\n")
+    world.write("credentials/roots", (world.folder / "roots.pem").read_bytes())
+    text = "{key_store: {secret: orders-key, password: {secret: orders-password}}, trust_store: {secret: roots}}"
+    with pytest.raises(ContextRefused, match="/run/secrets/orders-password"):
+        world.context("orders", text).server()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(world.folder / "credentials"))
+    with serving(world.context("orders", text).server()) as port:
+        assert say(port, world.context("orders", KNOWN_CLIENT).client()) == world.issued["server"]
 
 
 def test_a_certificate_that_ends_lets_nobody_through(world: World) -> None:

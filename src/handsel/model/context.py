@@ -44,7 +44,8 @@ class KeyStore:
     """Where the own key and chain come from.
 
     `authority`: from handsel's CA, renewed by the agent of this host. Else `path`: a store of any format, or a PEM file
-    with the key, its chain in it or in `chain`. `kind` is a check only: formats are told by their bytes. `alias`: which
+    with the key, its chain in it or in `chain`; or `secret`: a file of that name where the platform puts secrets, see
+    `Password`. `kind` is a check only: formats are told by their bytes. `alias`: which
     key, when there are several. `key_password`: of the key, when it is another than the store's.
     """
 
@@ -55,17 +56,22 @@ class KeyStore:
     alias: str = ""
     chain: str = ""
     authority: bool = False
+    secret: str = ""
 
 
 @dataclass(frozen=True)
 class TrustStore:
-    """Whom to believe: handsel's CA (`authority`), the system's roots (`system`), or the certificates of a file."""
+    """Whom to believe: handsel's CA (`authority`), the system's roots (`system`), or the certificates of a file.
+
+    The file is a `path` or a `secret`, as of a `KeyStore`.
+    """
 
     path: str = ""
     kind: str = ""
     password: Password | None = None
     authority: bool = False
     system: bool = False
+    secret: str = ""
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,9 @@ class KeyStoreFile(Strict):
     alias: str = Field("", max_length=200, description="Which key, when there are several.")
     chain: FilePath | None = Field(None, description="A PEM file with the chain, when the key's file has none.")
     authority: bool = Field(False, description="From handsel's CA, renewed by the agent of the host.")
+    secret: Annotated[str, AfterValidator(_is_secret)] | None = Field(
+        None, description="Such a file by its name in $CREDENTIALS_DIRECTORY, or else in /run/secrets."
+    )
 
 
 class TrustStoreFile(Strict):
@@ -122,6 +125,9 @@ class TrustStoreFile(Strict):
     password: _Password | None = Field(None, description="Of the store.")
     authority: bool = Field(False, description="handsel's CA.")
     system: bool = Field(False, description="The roots of this machine.")
+    secret: Annotated[str, AfterValidator(_is_secret)] | None = Field(
+        None, description="Such a file by its name in $CREDENTIALS_DIRECTORY, or else in /run/secrets."
+    )
 
 
 class RevocationFile(Strict):
@@ -220,8 +226,8 @@ def context_faults(written: Mapping[str, ContextFile]) -> Iterator[tuple[Path, s
 
 
 def _key_store_faults(place: Path, key: KeyStoreFile) -> Iterator[tuple[Path, str]]:
-    if (key.path is None) == (not key.authority):
-        yield place, "say one of path and authority: true"
+    if [key.path is not None, key.authority, key.secret is not None].count(True) != 1:
+        yield place, "say one of path, secret and authority: true"
     if key.authority and (key.alias or key.chain or key.password or key.key_password):
         yield place, "what comes from the authority has no alias, chain or password"
     yield from _password_faults((*place, "password"), key.password)
@@ -229,8 +235,8 @@ def _key_store_faults(place: Path, key: KeyStoreFile) -> Iterator[tuple[Path, st
 
 
 def _trust_store_faults(place: Path, trust: TrustStoreFile) -> Iterator[tuple[Path, str]]:
-    if [trust.path is not None, trust.authority, trust.system].count(True) != 1:
-        yield place, "say one of path, authority: true and system: true"
+    if [trust.path is not None, trust.secret is not None, trust.authority, trust.system].count(True) != 1:
+        yield place, "say one of path, secret, authority: true and system: true"
     yield from _password_faults((*place, "password"), trust.password)
 
 
@@ -252,10 +258,12 @@ def _context(name: str, written: ContextFile, absolute: Callable[[str], str]) ->
         name,
         KeyStore(
             path(key.path), key.type or "", password(key.password), password(key.key_password), key.alias,
-            path(key.chain), key.authority,
+            path(key.chain), key.authority, key.secret or "",
         ) if key else None,
-        TrustStore(path(trust.path), trust.type or "", password(trust.password), trust.authority, trust.system)
-        if trust else None,
+        TrustStore(
+            path(trust.path), trust.type or "", password(trust.password), trust.authority, trust.system,
+            trust.secret or "",
+        ) if trust else None,
         tuple(each for each in PROTOCOLS if each in written.protocols),
         tuple(written.ciphers), tuple(written.alpn), written.client_certificate, tuple(written.peers),
         Revocation(

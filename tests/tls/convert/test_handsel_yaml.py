@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from handsel.model.context import KeyStore, Password, Revocation, TlsContext, TrustStore
 from handsel.tls.convert import handsel_yaml
+from handsel.tls.convert.model import BOTH
+from handsel.tls.convert.write import export
 from tests.tls.convert.contexts import contexts, golden, read
 
 
@@ -46,3 +48,13 @@ def test_what_a_mesh_file_does_not_take_is_noted() -> None:
     (note,) = handsel_yaml.faults({"a": TlsContext("a", KeyStore("~/a.p12"))})
     assert note.context == "a"
     assert "without ~" in note.message
+
+
+def test_a_store_that_is_a_secret_comes_back_and_is_exported_to_where_containers_have_it() -> None:
+    context = TlsContext("orders", KeyStore(secret="orders-key"), TrustStore(secret="roots"))
+    assert read(handsel_yaml.write({"orders": context}))["orders"] == context
+    exported = export("nginx", context, BOTH)
+    assert "/run/secrets/roots" in "".join(exported.files.values())
+    assert [each.message for each in exported.notes][:2] == [
+        "the secret orders-key must be at /run/secrets/orders-key", "the secret roots must be at /run/secrets/roots",
+    ]  # fmt: skip

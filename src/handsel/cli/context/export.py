@@ -44,11 +44,11 @@ def command(
       handsel context export orders --to go --fail-on loss > tls.go
     """
     from handsel.tls.convert.model import BOTH, NoteKind, Side
-    from handsel.tls.convert.write import TARGETS
+    from handsel.tls.convert.write import export
     from handsel.wiring.contexts import chosen, read_declared, save
 
     context = chosen(read_declared(config).contexts, name, config)
-    exported = TARGETS[target](context, (Side(side),) if side else BOTH)
+    exported = export(target, context, (Side(side),) if side else BOTH)
     for note in exported.notes:
         click.echo(str(note), err=True)
     if out is not None and not dry_run:

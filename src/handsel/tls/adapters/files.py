@@ -59,14 +59,15 @@ class Reader:
             chain = self._store(f"{folder}/identity.crt", "", Passwords())
             return recipe.identity(f"{folder}/identity.key", key, "", chain)
         passwords = Passwords(self._password(wanted.password), self._password(wanted.key_password))
-        store = self._store(wanted.path, wanted.kind, passwords)
+        path = wanted.path or self._secret(wanted.secret)
+        store = self._store(path, wanted.kind, passwords)
         other = self._store(wanted.chain, "", Passwords()) if wanted.chain else None
-        return recipe.identity(wanted.path, store, wanted.alias, other)
+        return recipe.identity(path, store, wanted.alias, other)
 
     def _roots(self, wanted: TrustStore | None) -> tuple[Certificate, ...] | None:
         if wanted is None or wanted.system:
             return None
-        path = self._said(_ROOTS) if wanted.authority else wanted.path
+        path = self._said(_ROOTS) if wanted.authority else wanted.path or self._secret(wanted.secret)
         return recipe.roots(path, self._store(path, wanted.kind, Passwords(self._password(wanted.password))))
 
     def _store(self, path: str, kind: str, passwords: Passwords) -> Store:
@@ -87,8 +88,12 @@ class Reader:
             if value is None:
                 raise ContextRefused(f"the password's environment variable {said.variable} is not set")
             return Secret(value.encode())
-        path = said.file or f"{self.environment.get('CREDENTIALS_DIRECTORY') or _SECRETS}/{said.secret}"
-        return Secret(self.read(path).splitlines()[0] if self.read(path) else b"")
+        lines = self.read(said.file or self._secret(said.secret)).splitlines()
+        return Secret(lines[0] if lines else b"")
+
+    def _secret(self, name: str) -> str:
+        """Where the platform puts a secret of this name: systemd says it, containers have one place for all."""
+        return f"{self.environment.get('CREDENTIALS_DIRECTORY') or _SECRETS}/{name}"
 
     def _said(self, variable: str) -> str:
         value = self.environment.get(variable)

@@ -74,6 +74,8 @@ def _store(store: KeyStore | TrustStore) -> dict[str, Any]:
     made: dict[str, Any] = {"authority": True} if store.authority else {}
     if store.path:
         made["path"] = store.path
+    if store.secret:
+        made["secret"] = store.secret
     if store.kind:
         made["type"] = store.kind
     if store.password is not None:

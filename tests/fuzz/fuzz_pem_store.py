@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 from handsel.errors import StorePasswordWrong, StoreRefused, StoreUnreadable
 from handsel.pki.keystore import derivation, pem
 from handsel.pki.keystore.model import KeyEntry, Passwords, SecretEntry, TrustedEntry
 from handsel.pki.secret import Secret
 
-derivation.MOST_ROUNDS = 100_000  # what is allowed takes seconds, in which a fuzzer tries thousands of inputs
+_ROUNDS = 100_000
+"""What is allowed takes seconds, in which a fuzzer tries thousands of inputs."""
 
 
 def fuzz(data: bytes) -> None:
     """With a password and without."""
+    with mock.patch.object(derivation, "MOST_ROUNDS", _ROUNDS):
+        _try(data)
+
+
+def _try(data: bytes) -> None:
     for passwords in (Passwords(), Passwords(Secret(b"changeit"))):
         try:
             store = pem.read(data, passwords)

@@ -156,10 +156,12 @@ class Rotations:
     async def advance(self, name: str) -> Step:
         """Take the next step of a CA's rotation, if there is one and nothing holds it up."""
         async with self._moving:
-            cas = await self._of(name)
-            step = rotation.advance(cas, await self._facts(name, cas), await self._tables.control(name), now())
+            cas, control = await self._of(name), await self._tables.control(name)
+            step = rotation.advance(cas, await self._facts(name, cas), control, now())
             if step.changes:
-                await self._take(step, by="server", act="step")
+                used = any(each.state in (State.ACTIVE, State.REMOVED) for each in step.changes)
+                done = (replace(control, override=""),) if control.override and used else ()  # it was for this step
+                await self._take(step, *done, by="server", act="step")
             return step
 
     async def undo(self, name: str, *, by: str) -> dict[str, Any]:
@@ -254,17 +256,11 @@ class Rotations:
         moment = now()
         lines = [
             entry(
-                "rotation",
-                moment,
-                name=each.name,
-                act=act,
-                key_id=each.key_id,
-                state=str(each.state),
-                by=by,
+                "rotation", moment, name=each.name, act=act, key_id=each.key_id, state=str(each.state), by=by,
                 reason=reason,
             )
             for each in step.changes
-        ]
+        ]  # fmt: skip
         await self._store.commit((*step.writes, *also, *lines))
         for each in step.changes:
             _log.info("rotation", name=each.name, key_id=each.key_id[:16], state=str(each.state))

@@ -105,3 +105,22 @@ def test_the_authority_signs_what_its_policy_allows_and_has_it_in_its_books() ->
         own = running.run("cert", "create", "orders.internal", "--profile", "workload", "--out", "no.pem")
         assert own.returncode == 1
         assert "there is no profile 'workload'" in own.stderr
+
+
+def test_whether_a_certificate_is_one_of_a_server_or_client_is_said(folder: Path) -> None:
+    """A leaf of ours is both; a CA is neither; one that OpenSSL makes for clients is no server's."""
+    assert _create(folder, "Use root", "--ca", "--self-signed", "--out", "use-root.pem").returncode == 0
+    assert _create(folder, "both.internal", "--issuer", "use-root.pem", "--out", "both.pem").returncode == 0
+    (folder / "client.cnf").write_text("[x]\nextendedKeyUsage=clientAuth\nsubjectAltName=DNS:client.internal\n")
+    assert _create(folder, "client.internal", "--request", "--out", "client.key").returncode == 0
+    _openssl(
+        folder, "x509", "-req", "-in", "client.csr", "-CA", "use-root.pem", "-CAkey", "use-root.pem", "-days", "5",
+        "-extfile", "client.cnf", "-extensions", "x", "-out", "client.pem",
+    )  # fmt: skip
+
+    def said(file: str, role: str) -> str:
+        return run("cert", "inspect", file, "--for", role, cwd=folder).stdout
+
+    assert "wrong use" not in said("both.pem", "server") + said("both.pem", "client") + said("client.pem", "client")
+    assert "wrong use: it is for clientAuth, and not for a TLS server" in said("client.pem", "server")
+    assert "wrong use: a CA's certificate is no server's" in said("use-root.pem", "server")

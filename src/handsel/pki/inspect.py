@@ -201,6 +201,9 @@ def facts(certificate: Certificate, now: datetime) -> Facts:
         problems.append(weak_signature)
     if not names and not certificate.is_ca:
         problems.append("no subject alternative name: clients look at nothing else")
+    usages = tuple(_usages(parsed))
+    if not certificate.is_ca and "keyCertSign" in usages:
+        problems.append("wrong use: it may sign certificates, and is no CA")
     return Facts(
         subject=parsed.subject.rfc4514_string(),
         issuer=parsed.issuer.rfc4514_string(),
@@ -211,7 +214,7 @@ def facts(certificate: Certificate, now: datetime) -> Facts:
         not_before=certificate.not_before,
         not_after=certificate.not_after,
         is_ca=certificate.is_ca,
-        usages=tuple(_usages(parsed)),
+        usages=usages,
         fingerprint=certificate.fingerprint,
         problems=tuple(problem for problem in problems if problem),
     )
@@ -284,6 +287,19 @@ def _usages(parsed: x509.Certificate) -> Iterator[str]:
         yield from (word for name, word in _KEY_USAGES.items() if getattr(usage, name))
     with contextlib.suppress(x509.ExtensionNotFound):
         yield from map(_name_of, parsed.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+
+
+def wrong_use(usages: Sequence[str], role: str, *, is_ca: bool) -> str:
+    """Why a certificate with these usages is none of a TLS `server` or `client`; empty when it is one.
+
+    RFC 5280, section 4.2.1.12: without extended usages it is for any.
+    """
+    if is_ca:
+        return f"wrong use: a CA's certificate is no {role}'s"
+    extended = [each for each in usages if each not in _KEY_USAGES.values()]
+    if extended and not {f"{role}Auth", "anyExtendedKeyUsage"} & set(extended):
+        return f"wrong use: it is for {', '.join(extended)}, and not for a TLS {role}"
+    return ""
 
 
 def _name_of(oid: x509.ObjectIdentifier) -> str:

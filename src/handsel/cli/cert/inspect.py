@@ -20,11 +20,13 @@ from handsel.errors import UsageError
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
 @click.option("--short", is_flag=True, help="One line a certificate.")
+@click.option("--for", "role", type=click.Choice(("server", "client")), help="Say whether it is one's in TLS.")
 @shared.password_options
 @common.output_option
 def command(
-    file: Path, output: str, password_file: Path | None, key_password_file: Path | None, *, short: bool
-) -> None:
+    file: Path, output: str, role: str | None, password_file: Path | None, key_password_file: Path | None,
+    *, short: bool,
+) -> None:  # fmt: skip
     """Show what is in a certificate file or a key store, and say what is wrong with it. Without FILE: standard input.
 
     Certificates are read as PEM or DER; key stores are JKS, JCEKS, PKCS12 and BCFKS. Keys are never shown, only that
@@ -33,11 +35,14 @@ def command(
     \b
     Examples:
       handsel cert inspect chain.pem
+      handsel cert inspect server.pem --for server
       handsel cert inspect keystore.p12 --password-file password
       openssl s_client -connect shop:443 </dev/null | handsel cert inspect --short
     """
     now = datetime.now(UTC)
     report = _report(file, now, password_file, key_password_file)
+    if role is not None:
+        _judge_use(report, role)
     if output == "json":
         click.echo(json.dumps(report, indent=2))
     elif output == "yaml":
@@ -78,6 +83,19 @@ def _report(file: Path, now: datetime, password_file: Path | None, key_password_
         "others": list(inspection.others),
         "problems": list(inspection.problems),
     }
+
+
+def _judge_use(report: dict[str, Any], role: str) -> None:
+    """Add what is wrong with each leaf in a role: the first certificate of a file, or of each key in a store."""
+    from handsel.pki.inspect import wrong_use
+
+    chains = [each["certificates"] for each in report.get("entries", []) if each["kind"] == "key"]
+    for chain in chains if report["kind"] == "KeyStore" else [report["certificates"]]:
+        leaf = chain[0] if chain else None
+        problem = wrong_use(leaf["usages"], role, is_ca=leaf["is_ca"]) if leaf else ""
+        if leaf and problem:
+            leaf["problems"].append(problem)
+            report["ok"] = False
 
 
 def _content(file: Path, most: int) -> tuple[bytes, bool]:

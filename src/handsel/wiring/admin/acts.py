@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -37,6 +39,14 @@ class Asked:
         if not isinstance(wish, dict):
             raise UsageError("the body is no JSON object")
         return wish
+
+    @property
+    def csr_der(self) -> bytes:
+        """The request for a certificate in the body: `csr`, DER as base64. Raises `UsageError`."""
+        try:
+            return base64.b64decode(str(self.wish.get("csr", "")), validate=True)
+        except binascii.Error:
+            raise UsageError("csr is a request in DER, as base64") from None
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 from typing import Any
 
@@ -30,12 +28,14 @@ def acts(store: Store, administrators: Administrators, issuing: Issuing, domain:
     async def add(asked: Asked) -> Any:
         wish = asked.wish
         role = Role.read(wish.get("role"))
-        try:
-            csr_der = base64.b64decode(str(wish.get("csr", "")), validate=True)
-        except binascii.Error:
-            raise UsageError("csr is a request in DER, as base64") from None
         intent = administration.add(
-            str(wish.get("name", "")), role, csr_der, by=asked.by, domain=domain(), issuers=issuing.issuers(), now=now()
+            str(wish.get("name", "")),
+            role,
+            asked.csr_der,
+            by=asked.by,
+            domain=domain(),
+            issuers=issuing.issuers(),
+            now=now(),
         )
         (leaf,) = await issuing.issue(intent)
         return {

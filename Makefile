@@ -26,10 +26,10 @@ test-token: setup
 # What tests need besides Python packages. A test whose server is missing says `skipped: needs X`.
 # Each is command:package, or file:package. Runlevel 1: Debian starts none of the servers.
 SYSTEM_PACKAGES := openssl:openssl setpriv:util-linux ssh-keygen:openssh-client faketime:faketime uacme:uacme caddy:caddy \
-  ocsptool:gnutls-bin softhsm2-util:softhsm2 swtpm:swtpm tpm2:tpm2-tools certutil:libnss3-tools \
+  systemd-analyze:systemd ocsptool:gnutls-bin softhsm2-util:softhsm2 swtpm:swtpm tpm2:tpm2-tools certutil:libnss3-tools \
   update-ca-certificates:ca-certificates keytool:default-jre-headless javac:default-jdk-headless \
   node:nodejs nginx:nginx-light /usr/share/java/bcprov.jar:libbcprov-java sshd:openssh-server rabbitmq-server:rabbitmq-server \
-  activemq:activemq
+  activemq:activemq ip:iproute2
 test-deps: setup
 	@missing=; for each in $(SYSTEM_PACKAGES); do \
 	  PATH=$$PATH:/usr/sbin command -v $${each%%:*} >/dev/null || test -e $${each%%:*} || missing="$$missing $${each##*:}"; done; \
@@ -69,9 +69,10 @@ docs: setup
 migration: setup
 	$(BIN)/python tools/migration.py
 
-# The messages between server and agent, from their description.
+# The messages between server and agent, and those of the SPIFFE Workload API, from their descriptions.
 wire: setup
-	$(BIN)/python -m grpc_tools.protoc -Isrc --python_out=src --pyi_out=src src/handsel/link/wire.proto
+	$(BIN)/python -m grpc_tools.protoc -Isrc --python_out=src --pyi_out=src src/handsel/link/wire.proto \
+	  src/handsel/agent/adapters/workload/workload.proto
 
 # uv is needed here and nowhere else.
 lock:

@@ -21,6 +21,10 @@ HandselError
 ├── KeyPasswordWrong   HS-K003  operator   the password of one key in a store is wrong or missing
 ├── StoreRefused       HS-K004  operator   a key store that is too large, asks for too much, or cannot be written so
 ├── ContextRefused     HS-K005  operator   a TLS context that cannot be made as it was declared
+├── SecretMissing      HS-V001  operator   there is no secret, or no version of it, of this name
+├── SecretRefused      HS-V002  operator   a secret that is not what its kind says, or cannot be put so
+├── SealKeyMissing     HS-V003  operator   the key under which secrets are sealed is missing, or another one
+├── SealBroken         HS-V004  operator   a sealed secret was changed or put in another's place
 ├── Conflict           HS-D001  us         a precondition of a write no longer holds
 ├── NonceSpent         HS-D002  peer       an ACME nonce was used before, here or at another server
 └── Bug                HS-X001  us         an invariant of our own is broken
@@ -204,6 +208,30 @@ class ContextRefused(HandselError):
     """A TLS context that cannot be made as it was declared."""
 
     code, fault = "HS-K005", Fault.OPERATOR
+
+
+class SecretMissing(HandselError):
+    """There is no secret of this name, or not this version of it."""
+
+    code, fault = "HS-V001", Fault.OPERATOR
+
+
+class SecretRefused(HandselError):
+    """A secret that is not what its kind says, is too large, or cannot be put, granted or delivered so."""
+
+    code, fault = "HS-V002", Fault.OPERATOR
+
+
+class SealKeyMissing(HandselError):
+    """The key under which secrets are sealed is missing, or there is another one in its place."""
+
+    code, fault = "HS-V003", Fault.OPERATOR
+
+
+class SealBroken(HandselError):
+    """A sealed secret does not open: its row was changed, or put in another's place."""
+
+    code, fault = "HS-V004", Fault.OPERATOR
 
 
 class Conflict(HandselError):

@@ -12,7 +12,7 @@ from handsel.agent.adapters.files import AgentFolder
 from handsel.agent.layout import Layout
 from handsel.agent.model import Enrolment, Holdings
 from handsel.errors import StateError, StateInUse
-from handsel.link.messages import Resources
+from handsel.link.messages import Bundle, Resources
 from handsel.pki.certificate import to_pem
 from handsel.pki.keys import PrivateKey
 from handsel.store.adapters.files import write_file
@@ -54,7 +54,7 @@ def _full(authority) -> Holdings:
     return holdings(authority, bare, web, sequence=7)
 
 
-NOTHING = Holdings(())
+NOTHING = Holdings(Bundle(()))
 
 
 def test_what_was_saved_is_loaded(authority, folder):
@@ -74,7 +74,7 @@ def test_a_change_is_saved_too(authority, folder):
         resources=Resources((), ("ROOTCA",)),
     )
     roots = (TestAuthority.make().issuer.root, authority.issuer.root)
-    changed = replace(full.with_workload(web), roots=roots, sequence=8)
+    changed = replace(full.with_workload(web), bundle=Bundle(roots), sequence=8)
     folder.save(full, changed)
     assert _plain(folder.load()) == _plain(changed)
 

@@ -14,7 +14,7 @@ from handsel.agent import holdings as held
 from handsel.agent.layout import Layout
 from handsel.agent.model import Ports
 from handsel.errors import Bug, ProtocolError
-from handsel.link.messages import PING, Bundle, Frame, Rejection, Resources
+from handsel.link.messages import Bundle, Frame, Rejection, Resources, ping
 from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, SECRET, resource
 from tests.agent.things import PORTS, RESOURCES, assigned, assignment, counting, holdings, identity, published, workload
 from tests.support import NOW, TestAuthority
@@ -36,8 +36,9 @@ def test_frames_build_up_what_is_held(authority):
 
 def test_a_ping_and_a_kind_that_a_newer_server_has_change_nothing_but_the_sequence(authority):
     before = holdings(authority, workload(), sequence=4)
-    assert held.take(before, PING) == before
-    assert held.take(before, Frame(5, "later", "x", b"\xff")) == replace(before, sequence=5)
+    assert held.take(before, ping(NOW)) == before
+    later = held.take(before, Frame(5, "later", "x", b"\xff"))
+    assert later == replace(before, sequence=5, digests=later.digests)
 
 
 def test_resources_of_a_workload_that_is_not_here_are_left_alone(authority):
@@ -165,16 +166,19 @@ def test_what_needs_a_secret_that_is_not_there_is_held_back_and_the_rest_goes_ou
     assert _names(snapshot) >= PLAIN
 
 
-def test_a_proxy_gets_no_secret_that_its_configuration_does_not_name(authority):
-    resources = Resources((published(CLUSTER, "_application"),), ("ROOTCA",))
+def test_a_proxy_gets_no_file_that_its_configuration_does_not_name(authority):
+    resources = Resources((published(CLUSTER, "_application"),), ("ROOTCA", "file-root:/r"))
     web = workload(authority.pair(identity("web")), resources=resources)
     snapshot = held.proxy_snapshot(web, holdings(authority, web), FILES, NOW)
-    assert _names(snapshot) == {("secret", "ROOTCA"), ("cluster", "_application")}
+    files = {name for kind, name in _names(snapshot) if name.startswith("file-")}
+    assert files == {"file-root:/r"}
+    assert "file-cert:/c~/k" in FILES
 
 
-def test_a_proxy_without_configuration_gets_nothing(authority):
+def test_a_proxy_that_somebody_configured_by_hand_gets_its_own_secrets_and_no_more(authority):
     web = workload(authority.pair(identity("web")), resources=None)
-    assert held.proxy_snapshot(web, holdings(authority, web), FILES, NOW).resources == {}
+    snapshot = held.proxy_snapshot(web, holdings(authority, web), FILES, NOW)
+    assert _names(snapshot) == {("secret", "ROOTCA"), ("secret", "default")}
     assert held.wanted_files(web) == []
 
 

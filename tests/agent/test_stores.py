@@ -12,6 +12,7 @@ import pytest
 from handsel.agent.adapters.files import AgentFolder
 from handsel.agent.layout import Layout
 from handsel.agent.model import Holdings
+from handsel.link.messages import Bundle
 from tests.agent.things import assigned, holdings, identity, workload
 from tests.support import TestAuthority
 
@@ -47,7 +48,7 @@ def _serials(said: str) -> list[str]:
 @pytest.mark.parametrize(("kind", "ending"), [("pkcs12", "p12"), ("jks", "jks")])
 def test_java_finds_key_chain_and_roots_and_the_new_ones_after_a_rotation(authority, folder, kind, ending):
     first = _wanting(authority, kind)
-    folder.save(Holdings(()), first)
+    folder.save(Holdings(Bundle(())), first)
     said = _keytool(folder, f"identity.{ending}")
     assert "Entry type: PrivateKeyEntry" in said
     assert "Certificate chain length: 2" in said
@@ -58,7 +59,7 @@ def test_java_finds_key_chain_and_roots_and_the_new_ones_after_a_rotation(author
 
     other = TestAuthority.make()
     renewed = authority.pair(identity("web"))
-    second = replace(_wanting(authority, kind, pair=renewed), roots=(authority.issuer.root, other.issuer.root))
+    second = replace(_wanting(authority, kind, pair=renewed), bundle=Bundle((authority.issuer.root, other.issuer.root)))
     folder.save(first, second)
     assert _serials(_keytool(folder, f"identity.{ending}"))[0] == renewed.leaf.serial
     assert sorted(_serials(_keytool(folder, f"trust.{ending}"))) == sorted(
@@ -69,7 +70,7 @@ def test_java_finds_key_chain_and_roots_and_the_new_ones_after_a_rotation(author
 def test_they_are_for_their_owner_alone_and_go_when_nobody_wants_them(authority, folder):
     pair = authority.pair(identity("web"))
     both = _wanting(authority, "pkcs12", "jks", pair=pair)
-    folder.save(Holdings(()), both)
+    folder.save(Holdings(Bundle(())), both)
     place = folder.layout.of("web")
     names = {"identity.p12", "identity.jks", "trust.p12", "trust.jks", "store-password"}
     assert names <= {path.name for path in place.folder.iterdir()}
@@ -83,11 +84,11 @@ def test_they_are_for_their_owner_alone_and_go_when_nobody_wants_them(authority,
 
 
 def test_a_workload_that_wants_none_has_none(authority, folder):
-    folder.save(Holdings(()), _wanting(authority))
+    folder.save(Holdings(Bundle(())), _wanting(authority))
     assert not list(folder.layout.of("web").folder.glob("*.p12"))
     assert not folder.layout.of("web").store_password.exists()
 
 
 def test_a_format_that_this_agent_does_not_know_is_left_out(authority, folder):
-    folder.save(Holdings(()), _wanting(authority, "bcfks", "pkcs12"))
+    folder.save(Holdings(Bundle(())), _wanting(authority, "bcfks", "pkcs12"))
     assert (folder.layout.of("web").folder / "identity.p12").exists()

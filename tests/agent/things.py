@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from handsel.agent.model import Holdings, KeyPair, Ports, Workload
-from handsel.link.messages import AssignedWorkload, Assignment, Frame, PublishedResource, Resources
+from handsel.link.messages import AssignedWorkload, Assignment, Bundle, Frame, PublishedResource, Resources
 from handsel.pki.names import SpiffeId
 from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER
 from tests.support import TRUST_DOMAIN, TestAuthority
@@ -46,7 +46,7 @@ def workload(pair: KeyPair | None = None, ports: Ports | None = PORTS, resources
 
 
 def holdings(authority: TestAuthority, *workloads: Workload, sequence: int = 0) -> Holdings:
-    return Holdings((authority.issuer.root,), {each.service: each for each in workloads}, sequence)
+    return Holdings(Bundle((authority.issuer.root,)), {each.service: each for each in workloads}, sequence)
 
 
 def assignment(sequence: int, *workloads: AssignedWorkload) -> Frame:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run(*arguments: str, timeout: float = 60, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command of handsel to its end."""
+def run(
+    *arguments: str, timeout: float = 60, cwd: Path | None = None, within: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of handsel to its end. `within`: see `Handsel`."""
     return subprocess.run(
-        [*HANDSEL, *arguments], capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd,
+        [*within, *HANDSEL, *arguments], capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd,
         env=environment(cwd),
     )  # fmt: skip
 
@@ -75,12 +77,13 @@ _started: list[Handsel] = []
 class Handsel:
     """A long-running command of handsel in a process of its own, with its output in a file."""
 
-    def __init__(self, folder: Path, name: str, *arguments: str) -> None:
+    def __init__(self, folder: Path, name: str, *arguments: str, within: Sequence[str] = ()) -> None:
+        """`within`: a command that runs it somewhere else, such as in a network namespace."""
         self.folder = folder
         self.log = folder / f"{name}.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*HANDSEL, *arguments], stdout=log, stderr=log, cwd=folder, env=environment(folder),
+                [*within, *HANDSEL, *arguments], stdout=log, stderr=log, cwd=folder, env=environment(folder),
                 start_new_session=True,
             )  # fmt: skip
         _started.append(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from datetime import UTC, datetime
 from collections.abc import AsyncIterator
 
 import pytest
@@ -21,7 +22,7 @@ from handsel.errors import (
 )
 from handsel.link.adapters.http_client import LinkClient, fetch_pinned_roots
 from handsel.link.joining import Challenge, JoinRequest
-from handsel.link.messages import PING, PREFIX, VERSION, VERSION_HEADER, Chain, Frame, RenewRequest, Report
+from handsel.link.messages import PREFIX, VERSION, VERSION_HEADER, Chain, Frame, RenewRequest, Report, ping
 from handsel.pki.certificate import to_pem
 from handsel.pki.names import TrustDomain
 from tests.e2e.mesh_process import free_port
@@ -187,6 +188,7 @@ async def test_an_address_that_is_none_is_told_before_anything_is_sent(living_au
         await fetch_pinned_roots(url, ())
 
 
+PING = ping(datetime(2026, 1, 1, tzinfo=UTC))
 FRAMES = [PING, Frame(3, "bundle", "", b"x" * 70_000), Frame(4, "resources", "web", b""), PING]
 
 

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handsel.errors import ProtocolError
-from handsel.link import joining
+from handsel.link import joining, jwt, secrets
 from handsel.link import messages as m
 from handsel.link import wire_pb2 as wire
+from handsel.model.delivery import Content, Delivery, Reload
+from handsel.pki.secret import Secret
 from tests.support import TRUST_DOMAIN, TestAuthority, mutations
 
 AUTHORITY = TestAuthority.make()
@@ -37,10 +39,28 @@ reports = st.builds(
     service=text, address=text, application_port=ports, mesh_port=ports, proxy_port=ports,
     callee_ports=st.dictionaries(text, ports, max_size=3), access_log=text, certificate_serial=text,
     certificate_not_after=moments, in_sync=st.booleans(), rejections=st.lists(rejections, max_size=2).map(tuple),
+    revocation_lists=names, callee_addresses=st.dictionaries(text, text, max_size=3),
 )  # fmt: skip
 services = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
-assigned = st.builds(m.AssignedWorkload, services, identities, ports, names, spans)
+reloads = st.builds(Reload, st.sampled_from(["", "HUP"]), text, names, text, st.just("PUT"), spans.filter(bool))
+contents = st.builds(Content, st.sampled_from(["key.pem", "a"]), text, text, text, st.integers(0, 0o777))
+deliveries = st.builds(
+    Delivery, services, st.sampled_from(["/etc/tls", "/a/b"]), st.lists(contents, max_size=1).map(tuple), text,
+    reloads.filter(lambda reload: reload.is_wanted) | st.just(Reload()), text,
+)  # fmt: skip
+assigned = st.builds(
+    m.AssignedWorkload, services, identities, ports, names, spans, stores=names, user=text,
+    hosts=st.dictionaries(text, text, max_size=3), deliveries=st.lists(deliveries, max_size=2).map(tuple),
+)  # fmt: skip
 published = st.builds(m.PublishedResource, text, text, text, body, names)
+federated = st.builds(m.FederatedBundle, st.just(TRUST_DOMAIN), chains, body, names)
+secret_keys = st.tuples(text, text, st.text("abc", max_size=3))
+secret_refs = st.builds(
+    secrets.SecretRef,
+    st.sampled_from(["g/a", "g/store.p12"]), text, st.sampled_from(["web", "a-1"]), st.sampled_from(["a", "b.c"]),
+    st.sampled_from(["", "web", "web:tls"]), st.sampled_from([0o400, 0o440, 0o600, 0o640]), st.just("g"),
+    st.none() | times,
+)  # fmt: skip
 
 MESSAGES = {
     "Challenge": st.builds(joining.Challenge, text),
@@ -52,15 +72,31 @@ MESSAGES = {
     "SignBatchResponse": st.builds(m.SignBatchResponse, st.lists(chains, max_size=3).map(tuple)),
     "Chain": st.builds(m.Chain, chains),
     "Report": st.builds(m.Report, st.lists(reports, max_size=2).map(tuple)),
+    "Index": st.builds(m.Index, st.dictionaries(st.tuples(text, text), body, max_size=3)),
     "Assignment": st.builds(m.Assignment, st.lists(assigned, max_size=2).map(tuple)),
-    "Bundle": st.builds(m.Bundle, chains, signing=st.none() | st.builds(m.Signing, st.binary(min_size=1), times)),
+    "Bundle": st.builds(
+        m.Bundle,
+        chains,
+        signing=st.none() | st.builds(m.Signing, st.binary(min_size=1), times),
+        jwks=body,
+        federated=st.lists(federated, max_size=2).map(tuple),
+    ),
+    "JwtRequest": st.builds(jwt.JwtRequest, text, names),
+    "JwtResponse": st.builds(jwt.JwtResponse, text, times),
     "Resources": st.builds(m.Resources, st.lists(published, max_size=2).map(tuple), names),
+    "SecretRefs": st.builds(secrets.SecretRefs, st.lists(secret_refs, max_size=2).map(tuple)),
+    "SecretsRequest": st.builds(secrets.SecretsRequest, st.lists(secret_keys, max_size=secrets.MOST_AT_ONCE).map(tuple)),
+    "SecretsResponse": st.builds(
+        secrets.SecretsResponse,
+        st.dictionaries(secret_keys, body.map(Secret), max_size=2),
+        st.dictionaries(secret_keys.map(lambda key: (*key[:2], f"{key[2]}?")), st.text("abc", min_size=1), max_size=2),
+    ),
 }
 every_message = pytest.mark.parametrize("name", MESSAGES)
 
 
 def test_every_message_of_the_format_is_tried_here():
-    parts = {"Evidence", "Frame", "Rejection", "WorkloadReport"}
+    parts = {"Delivery", "Evidence", "FederatedBundle", "Frame", "Rejection", "WorkloadReport"}
     assert set(MESSAGES) == set(wire.DESCRIPTOR.message_types_by_name) - parts
 
 
@@ -112,7 +148,7 @@ def test_fields_that_a_newer_side_adds_are_ignored(name):
 
 
 def _smallest(name: str):
-    kind = getattr(joining, name, None) or getattr(m, name)
+    kind = next(each for module in (joining, jwt, secrets, m) if (each := getattr(module, name, None)))
     return kind.decode(b"")
 
 
@@ -131,7 +167,7 @@ def test_a_damaged_frame_raises_a_protocol_error_or_is_another_frame(damaged):
 
 
 def test_a_ping_is_told_from_every_publication():
-    assert m.Frame.decode(m.PING.encode()[4:]).sequence == 0
+    assert m.Frame.decode(m.ping(datetime(2026, 1, 1, tzinfo=UTC)).encode()[4:]).sequence == 0
 
 
 @given(MESSAGES["Resources"])

@@ -10,6 +10,7 @@ import pytest
 
 from handsel.agent import holdings as held
 from handsel.agent.model import Holdings
+from handsel.link.messages import Bundle
 from handsel.link import joining, messages
 
 V1 = json.loads((Path(__file__).parent / "recorded" / "v1.json").read_text())
@@ -37,7 +38,7 @@ def test_every_recorded_message_is_read(direction: str, message: str) -> None:
 
 def test_an_agent_that_takes_the_recorded_watch_holds_what_its_proxies_need() -> None:
     joined = joining.JoinResponse.decode(_bodies("server", "join")[0])
-    holdings = Holdings(joined.roots)
+    holdings = Holdings(Bundle(joined.roots))
     frames = [messages.Frame.decode(body[4:]) for body in _bodies("server", "frame")]
     for frame in frames:
         holdings = held.take(holdings, frame)
@@ -52,7 +53,7 @@ def test_an_agent_that_takes_the_recorded_watch_holds_what_its_proxies_need() ->
 def test_an_unknown_kind_of_frame_is_left_alone() -> None:
     """A newer server may say more than an older agent knows."""
     joined = joining.JoinResponse.decode(_bodies("server", "join")[0])
-    holdings = Holdings(joined.roots)
+    holdings = Holdings(Bundle(joined.roots))
     taken = held.take(holdings, messages.Frame(7, "something newer", "key", b"\x00\xff"))
     assert taken.workloads == holdings.workloads
     assert taken.sequence == 7

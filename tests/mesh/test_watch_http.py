@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from handsel.link.messages import PING, Frame
+from handsel.link.messages import PING, Frame, Index
 from handsel.mesh.adapters import watch_http
 from handsel.mesh.adapters.watch_http import Watches
 
@@ -34,7 +34,7 @@ async def _next(frames: AsyncIterator[bytes]) -> Frame:
 
 
 async def test_a_watch_begins_with_a_ping_so_that_the_client_knows_that_it_stands():
-    assert await _next(Published().watches.frames("a", 0)) == PING
+    assert (await _next(Published().watches.frames("a", 0))).kind == PING
 
 
 async def test_a_host_gets_what_is_its_own_and_newer():
@@ -43,6 +43,10 @@ async def test_a_host_gets_what_is_its_own_and_newer():
         published.publish(host, sequence)
     frames = published.watches.frames("a", 1)
     await _next(frames)
+    # What it should have by now, so that it finds out when this server was set back to an older state.
+    index = await _next(frames)
+    assert (index.sequence, index.kind) == (0, Index.KIND)
+    assert Index.decode(index.body) == Index.of([published.frames[0][1]])
     assert (await _next(frames)).sequence == 3
     following = asyncio.create_task(_next(frames))
     await asyncio.sleep(0.01)
@@ -67,7 +71,7 @@ async def test_nothing_is_missed_that_was_published_while_the_client_was_slow():
 async def test_quiet_times_are_filled_with_pings(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(watch_http, "_PING_SECONDS", 0.01)
     frames = Published().watches.frames("a", 0)
-    assert [await _next(frames) for _ in range(3)] == [PING] * 3
+    assert [(await _next(frames)).kind for _ in range(3)] == [PING] * 3
 
 
 async def test_every_watch_ends_when_the_server_stops():

@@ -134,7 +134,7 @@ async def test_two_clients_are_served_side_by_side(short_folder):
     ):
         for client in (one, other):
             await client.ask("cluster")
-        await until(lambda: len(server._streams) == 2)
+        await until(lambda: len(server._door.sessions) == 2)
         server.publish(world("cluster a1"))
         answers = await asyncio.gather(one.read(), other.read())
         assert [len(answer.resources) for answer in answers] == [1, 1]

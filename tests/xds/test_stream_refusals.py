@@ -26,7 +26,7 @@ def test_the_refusal_is_told_with_its_reason_and_the_client_is_not_in_sync():
     talk.learns("cluster a2", "listener x1")
     talk.refuses("cluster", "bad TLS")
     talk.acks("cluster")
-    assert talk.stream.rejections == [Rejected(TYPES["cluster"], ("a",), "bad TLS")]
+    assert talk.stream.rejections == (Rejected(TYPES["cluster"], ("a",), "bad TLS"),)
     assert not talk.stream.in_sync
 
 
@@ -88,7 +88,7 @@ def test_of_several_that_were_refused_together_only_the_one_at_fault_is_held():
         heard += alone
         alone = talk.refuses("listener", "y: cannot bind") if alone == ["listener +y1"] else talk.acks("listener")
     assert sorted(heard) == ["listener +x1", "listener +y1", "listener +z1"]
-    assert talk.stream.rejections == [Rejected(TYPES["listener"], ("y",), "y: cannot bind")]
+    assert talk.stream.rejections == (Rejected(TYPES["listener"], ("y",), "y: cannot bind"),)
     assert talk.learns("listener x1 y2 z1") == ["listener +y2"]
     talk.acks("listener")
     assert talk.stream.in_sync
@@ -163,6 +163,6 @@ def test_a_refusal_of_an_older_response_counts_for_nothing():
     talk = _with_listeners("cluster a1", "listener x1")
     talk.learns("cluster a2", "listener x1")
     talk.stream.on_request(Request(TYPES["cluster"], "1", "too late"))
-    assert talk.stream.rejections == []
+    assert talk.stream.rejections == ()
     talk.acks("cluster")
     assert talk.stream.has(TYPES["cluster"], "a", version("cluster", "a2"))

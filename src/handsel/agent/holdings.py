@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from handsel.agent.acme import secret_names
 from handsel.agent.layout import Layout
 from handsel.agent.model import Holdings, Ports, Workload
+from handsel.agent.workload import federated_with
 from handsel.errors import Bug
 from handsel.link.messages import (
     AssignedWorkload,
     Assignment,
     Bundle,
     Frame,
+    Index,
     PublishedResource,
     Rejection,
     Resources,
     WorkloadReport,
+    digest_of,
     fingerprint_of,
 )
-from handsel.pki.certificate import Certificate, to_pem
+from handsel.pki.certificate import to_pem
 from handsel.xds import secret
+from handsel.xds.names import Names
 from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, Resource
 from handsel.xds.snapshot import Snapshot, snapshot
 
@@ -32,31 +37,47 @@ _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_p
 
 def take(holdings: Holdings, frame: Frame) -> Holdings:
     """The holdings after a frame of the watch. Unknown kinds are left alone. Raises `ProtocolError`."""
+    if not frame.sequence:
+        return holdings
     taken = holdings
     if frame.kind == Assignment.KIND:
         taken = _assign(holdings, Assignment.decode(frame.body))
     elif frame.kind == Bundle.KIND:
-        bundle = Bundle.decode(frame.body)
-        taken = replace(holdings, roots=bundle.roots, signing=bundle.signing)
+        taken = replace(holdings, bundle=Bundle.decode(frame.body))
     elif frame.kind == Resources.KIND and frame.key in holdings.workloads:
         resources = Resources.decode(frame.body) if frame.body else None
         taken = holdings.with_workload(replace(holdings.workloads[frame.key], resources=resources))
-    return replace(taken, sequence=max(holdings.sequence, frame.sequence))
+    digests = {**holdings.digests, (frame.kind, frame.key): digest_of(frame.body)}
+    return replace(taken, sequence=max(holdings.sequence, frame.sequence), digests=digests)
 
 
-def choose_ports(workload: Workload, free: Callable[[], int]) -> Workload:
-    """The workload with a port for everything that needs one; those that it has stay."""
+def disagrees(holdings: Holdings, index: Index) -> bool:
+    """Whether the server believes that this host has something else than it has: then all of it is asked for again."""
+    return any(holdings.digests.get(key) != digest for key, digest in index.digests.items())
+
+
+def choose_ports(
+    workload: Workload, free: Callable[[], int], free_address: Callable[[], str] | None = None
+) -> Workload:
+    """The workload with a port for everything that needs one; those that it has stay.
+
+    `free_address` gives loopback addresses; None: this host's rights do not reach so far.
+    """
     assigned, ports = workload.assigned, workload.ports
     if ports is None:
         ports = Ports(assigned.port or free(), free(), free(), {})
     if assigned.port and ports.application != assigned.port:
         ports = replace(ports, application=assigned.port)
     callees = {callee: ports.callees.get(callee) or free() for callee in assigned.callees}
-    return replace(workload, ports=replace(ports, callees=callees))
+    addresses = {name: ports.addresses.get(name) or free_address() for name in callees} if free_address else {}
+    return replace(workload, ports=replace(ports, callees=callees, addresses=addresses))
 
 
 def replace_ports(workload: Workload, refused: Iterable[str], free: Callable[[], int]) -> Workload:
-    """New ports for listeners that the proxy could not bind, by the listeners' names."""
+    """New ports for listeners that the proxy could not bind, by the listeners' names.
+
+    An address is given up, so that the next `choose_ports` finds another.
+    """
     ports = workload.ports
     if ports is None:
         return workload
@@ -67,6 +88,8 @@ def replace_ports(workload: Workload, refused: Iterable[str], free: Callable[[],
             ports = replace(ports, proxy=free())
         elif (callee := listener.removeprefix("outbound.")) in ports.callees:
             ports = replace(ports, callees={**ports.callees, callee: free()})
+        elif (callee := listener.removeprefix("name.")) in ports.addresses:
+            ports = replace(ports, addresses={k: v for k, v in ports.addresses.items() if k != callee})
     return replace(workload, ports=ports)
 
 
@@ -75,25 +98,47 @@ def proxy_snapshot(workload: Workload, holdings: Holdings, files: Mapping[str, R
 
     `files` has the secrets that were read from files of the host, by name.
     """
-    if workload.resources is None:
-        return snapshot([])
-    allowed = set(workload.resources.secrets)
-    secrets = {name: resource for name, resource in files.items() if name in allowed}
-    if secret.TRUST in allowed:
-        secrets[secret.TRUST] = secret.validation_context(secret.TRUST, to_pem(holdings.roots))
-    if secret.IDENTITY in allowed and workload.key_pair is not None:
-        pair = workload.key_pair
-        if pair.leaf.not_before <= now < pair.leaf.not_after:
-            secrets[secret.IDENTITY] = secret.tls_certificate(
-                secret.IDENTITY, to_pem(pair.chain), pair.key.pem(), now=now
-            )
-    ready = [each for each in workload.resources.resources if set(each.needs) <= secrets.keys()]
+    allowed = workload.resources.secrets if workload.resources else ()
+    secrets = {each.name: each for each in _own_secrets(workload, holdings, now)}
+    secrets |= {name: resource for name, resource in files.items() if name in allowed}
+    wanted = workload.resources.resources if workload.resources else ()
+    ready = [each for each in wanted if set(each.needs) <= secrets.keys()]
     clusters = {each.name for each in ready if each.type_url == CLUSTER}
     return snapshot(
         [
             *secrets.values(),
             *(_resource(each) for each in ready if each.type_url != ENDPOINT or each.name in clusters),
         ]
+    )
+
+
+def _own_secrets(workload: Workload, holdings: Holdings, now: datetime) -> Iterator[Resource]:
+    """What a workload may have whatever its proxy's configuration says: its certificate, and whom it believes."""
+    yield secret.validation_context(secret.TRUST, to_pem(holdings.roots), crls=holdings.crls)
+    for each in federated_with(workload.service, holdings):
+        if each.x509_authorities:
+            yield secret.validation_context(f"spiffe://{each.trust_domain}", to_pem(each.x509_authorities))
+    pair = workload.key_pair
+    if pair is not None and pair.leaf.not_before <= now < pair.leaf.not_after:
+        staple = workload.staple_at(now)
+        yield secret.tls_certificate(secret.IDENTITY, to_pem(pair.chain), pair.key.pem(), now=now, staple=staple)
+    other = workload.acme
+    if other is not None and other.leaf.not_before <= now < other.leaf.not_after:
+        for name in secret_names(workload, covered=other.leaf):
+            yield secret.tls_certificate(name, to_pem(other.chain), other.key.pem(), now=now)
+
+
+def names(workload: Workload, holdings: Holdings) -> Names:
+    """Under which names a workload's socket serves secrets."""
+    identity, of_acme = workload.assigned.identity, secret_names(workload)
+    return Names(
+        identity=str(identity),
+        dns_names=tuple(each for each in workload.key_pair.leaf.dns_names if each not in of_acme)
+        if workload.key_pair
+        else (),
+        trust_domain=str(identity.trust_domain),
+        federated=tuple(str(each.trust_domain) for each in federated_with(workload.service, holdings)),
+        files=(*(workload.resources.secrets if workload.resources else ()), *of_acme),
     )
 
 
@@ -110,11 +155,11 @@ def report(
     *,
     in_sync: bool,
     rejections: tuple[Rejection, ...],
-    roots: tuple[Certificate, ...] = (),
+    trust: Bundle | None = None,
 ) -> WorkloadReport | None:
     """What the server is told of a workload; None until its ports are chosen.
 
-    `roots` are what its proxy was given last: it uses them once it is in sync.
+    `trust` is what its proxy was given last: it uses that once it is in sync.
     """
     if workload.ports is None:
         return None
@@ -131,8 +176,10 @@ def report(
         certificate_not_after=pair.leaf.not_after if pair else None,
         in_sync=in_sync,
         rejections=rejections,
-        bundle=fingerprint_of(roots) if in_sync and roots else "",
+        bundle=fingerprint_of(trust.roots) if in_sync and trust else "",
         certificate_issuer=(pair.leaf.authority_key_id or b"").hex() if in_sync and pair else "",
+        revocation_lists=trust.list_issuers if in_sync and trust else (),
+        callee_addresses=ports.addresses,
     )
 
 
@@ -147,6 +194,9 @@ def environment(workload: Workload, layout: Layout) -> dict[str, str]:
     variables = {"PORT": str(ports.application)}
     place = layout.of(workload.service)
     variables |= {"HANDSEL_IDENTITY": str(place.folder), "HANDSEL_ROOTS": str(layout.roots)}
+    variables["HANDSEL_SECRETS"] = str(place.secrets)
+    # The standard's own variable (SPIFFE Workload Endpoint, section 4): where a SPIFFE library finds the Workload API.
+    variables["SPIFFE_ENDPOINT_SOCKET"] = f"unix://{place.sockets.ads.absolute()}"
     if workload.assigned.stores:
         variables["HANDSEL_STORE_PASSWORD_FILE"] = str(place.store_password)
     for callee, port in ports.callees.items():
@@ -157,6 +207,13 @@ def environment(workload: Workload, layout: Layout) -> dict[str, str]:
     # Loopback stays direct: gRPC reads these variables too and would use CONNECT.
     variables |= {"http_proxy": proxy, "no_proxy": "localhost,127.0.0.1,::1"}
     return variables
+
+
+def host_entries(workload: Workload) -> str:
+    """The lines of a hosts file (hosts(5)) that lead a program's calls to its sidecar; empty where there are none."""
+    addresses = workload.ports.addresses if workload.ports else {}
+    hosts = workload.assigned.hosts
+    return "".join(f"{address} {hosts.get(callee, callee)}\n" for callee, address in addresses.items())
 
 
 def program_environment(inherited: Mapping[str, str], variables: Mapping[str, str], ours: Path) -> dict[str, str]:

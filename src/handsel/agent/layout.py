@@ -51,6 +51,16 @@ class Layout:
         return self.state / "roots.crt"
 
     @property
+    def bundle(self) -> Path:
+        """Whom to believe, as the server said it."""
+        return self.state / "bundle.bin"
+
+    @property
+    def revoked(self) -> Path:
+        """The lists of revoked identities, PEM."""
+        return self.state / "revoked.pem"
+
+    @property
     def watch(self) -> Path:
         """The sequence up to which the watch was received."""
         return self.state / "watch.json"
@@ -63,6 +73,11 @@ class Layout:
     def control(self) -> Path:
         """The control socket, which `run` and `status` speak to."""
         return _checked(self.runtime / "control.sock")
+
+    @property
+    def secrets(self) -> Path:
+        """Secrets of the services, a folder each: in the runtime folder, which a reboot empties."""
+        return self.runtime / "secrets"
 
     def of(self, service: str) -> WorkloadLayout:
         return WorkloadLayout(self.workloads / service, self.runtime, service)
@@ -93,13 +108,28 @@ class WorkloadLayout:
         return self.folder / "identity.crt"
 
     @property
+    def staple(self) -> Path:
+        """The OCSP answer for its certificate."""
+        return self.folder / "identity.ocsp"
+
+    @property
     def store_password(self) -> Path:
         """The password of the key stores beside it, which says only that they are stores: its mode protects them."""
         return self.folder / "store-password"
 
     @property
+    def hosts(self) -> Path:
+        """What takes the place of /etc/hosts in its program."""
+        return self.folder / "hosts"
+
+    @property
     def resources(self) -> Path:
         return self.folder / "resources.bin"
+
+    @property
+    def secrets(self) -> Path:
+        """The secrets that were granted to the service, as files."""
+        return self.runtime / "secrets" / self.service
 
     @property
     def access_log(self) -> Path:

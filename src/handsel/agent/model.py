@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
 
-from handsel.link.messages import AssignedWorkload, Resources, Signing
+from handsel.link.messages import AssignedWorkload, Bundle, FederatedBundle, Resources, Signing
 from handsel.pki.certificate import Certificate
 from handsel.pki.keys import PrivateKey
 from handsel.pki.names import TrustDomain
+from handsel.pki.revocation import serials, signer_key_id
 
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports of one workload, all chosen by the agent except an `application` port that a person wrote."""
+    """The ports of one workload, all chosen by the agent except an `application` port that a person wrote.
+
+    `addresses`: where rights allow, a loopback address of its own for each callee, at which it has its usual ports.
+    """
 
     application: int
     mesh: int
     proxy: int
     callees: Mapping[str, int]
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
     def all(self) -> set[int]:
         return {self.application, self.mesh, self.proxy, *self.callees.values()}
@@ -37,13 +44,43 @@ class KeyPair:
 
 
 @dataclass(frozen=True)
+class Owner:
+    """The user that a workload's program runs as, and its group."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True)
+class Staple:
+    """An OCSP answer for the certificate with this serial number: DER, of `since`, good until `until`."""
+
+    serial: str
+    answer: bytes = field(repr=False)
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Workload:
-    """One service of this host: who it is, its ports, its key and certificate, its proxy's configuration."""
+    """One service of this host: who it is, its ports, its key and certificate, its proxy's configuration.
+
+    `owner`: whom its program runs as, where that is somebody else than the agent. `acme`: what an ACME CA gave it.
+    """
 
     assigned: AssignedWorkload
     ports: Ports | None = None
     key_pair: KeyPair | None = None
     resources: Resources | None = None
+    owner: Owner | None = None
+    acme: KeyPair | None = None
+    staple: Staple | None = None
+
+    def staple_at(self, now: datetime) -> bytes:
+        """The OCSP answer that goes along with the certificate; empty when there is none that is good now."""
+        staple, pair = self.staple, self.key_pair
+        wanted = self.assigned.staple and staple and pair and staple.serial == pair.leaf.serial and now < staple.until
+        return staple.answer if staple and wanted else b""
 
     @property
     def service(self) -> str:
@@ -51,16 +88,56 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class Start:
+    """How a workload's program is started: what it finds in its environment, whom it runs as, and its own names.
+
+    `owner` None: whoever starts it; `hosts`: a file that takes the place of /etc/hosts for it, empty: none.
+    """
+
+    environment: Mapping[str, str]
+    owner: Owner | None = None
+    hosts: str = ""
+
+
+@dataclass(frozen=True)
 class Holdings:
     """Everything last received, and the sequence of the watch up to which it was.
 
-    `signing`: the CA that signs identities now, as far as the server said.
+    `bundle`: whom to believe. `digests`: what is held of each kind and key, see `Index`.
     """
 
-    roots: tuple[Certificate, ...]
+    bundle: Bundle
     workloads: Mapping[str, Workload] = field(default_factory=dict)
     sequence: int = 0
-    signing: Signing | None = None
+    digests: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
+
+    @property
+    def roots(self) -> tuple[Certificate, ...]:
+        return self.bundle.roots
+
+    @property
+    def signing(self) -> Signing | None:
+        return self.bundle.signing
+
+    @property
+    def crls(self) -> tuple[bytes, ...]:
+        return self.bundle.crls
+
+    @property
+    def jwks(self) -> bytes:
+        return self.bundle.jwks
+
+    @property
+    def federated(self) -> tuple[FederatedBundle, ...]:
+        return self.bundle.federated
+
+    def is_revoked(self, leaf: Certificate) -> bool:
+        """Whether a certificate of the mesh stands on one of the lists."""
+        return (leaf.authority_key_id, leaf.parsed.serial_number) in self._revoked
+
+    @cached_property
+    def _revoked(self) -> frozenset[tuple[bytes | None, int]]:
+        return frozenset((signer_key_id(each), serial) for each in self.crls for serial in serials(each))
 
     def with_workload(self, workload: Workload) -> Holdings:
         return replace(self, workloads={**self.workloads, workload.service: workload})
@@ -68,9 +145,13 @@ class Holdings:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """That this host has joined: where, and as whom. `others`: more servers, asked when the one at `url` is away."""
+    """That this host has joined: where, and as whom. `others`: more servers, asked when the one at `url` is away.
+
+    `machine`: a mark of the machine that joined, or "" when that is not known.
+    """
 
     url: str
     trust_domain: TrustDomain
     agent_id: str
     others: tuple[str, ...] = ()
+    machine: str = ""

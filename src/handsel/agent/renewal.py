@@ -36,6 +36,6 @@ def due(leaf: Certificate, renew_before_end: timedelta | None, signing: Signing 
     return min(usual, max(in_wave, old_enough))
 
 
-def backoff(failures: int) -> timedelta:
-    """How long to wait after so many failures in a row: half a second, doubling, at most half a minute."""
-    return timedelta(seconds=min(30.0, 0.5 * 2 ** min(failures - 1, 10)))
+def backoff(failures: int, longest: timedelta = timedelta(seconds=30)) -> timedelta:
+    """How long to wait after so many failures in a row: half a second, doubling, up to `longest`."""
+    return min(longest, timedelta(seconds=0.5 * 2 ** min(failures - 1, 10)))

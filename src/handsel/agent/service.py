@@ -9,7 +9,7 @@ from datetime import datetime
 from handsel.agent import renewal
 from handsel.agent.model import Holdings, KeyPair, Workload
 from handsel.errors import ProtocolError
-from handsel.link.messages import SignBatchRequest, Signing
+from handsel.link.messages import SignBatchRequest
 from handsel.pki import csr
 from handsel.pki.certificate import Certificate
 from handsel.pki.keys import PrivateKey
@@ -33,8 +33,11 @@ class Asked:
 
 
 def due(holdings: Holdings, now: datetime) -> list[str]:
-    """The services whose certificate is missing or due, at most one batch of them."""
-    found = [name for name, workload in holdings.workloads.items() if _is_due(workload, holdings.signing, now)]
+    """The services whose certificate is missing, revoked or due, at most one batch of them.
+
+    Whether a service may have another after a revocation is the server's to say: it refuses a host that is banned.
+    """
+    found = [name for name, workload in holdings.workloads.items() if _is_due(workload, holdings, now)]
     return found[:_LARGEST_BATCH]
 
 
@@ -80,6 +83,8 @@ def leads_to(pair: KeyPair, roots: Sequence[Certificate]) -> bool:
     return pair.chain[-1].authority_key_id in {root.key_id for root in roots}
 
 
-def _is_due(workload: Workload, signing: Signing | None, now: datetime) -> bool:
+def _is_due(workload: Workload, holdings: Holdings, now: datetime) -> bool:
     pair = workload.key_pair
-    return pair is None or now >= renewal.due(pair.leaf, workload.assigned.renew_before_end, signing)
+    if pair is None or holdings.is_revoked(pair.leaf):
+        return True
+    return now >= renewal.due(pair.leaf, workload.assigned.renew_before_end, holdings.signing)

@@ -28,25 +28,36 @@ class StoreFile:
 
 def key_stores(formats: Sequence[str], pair: KeyPair, password: Secret, now: datetime) -> Iterator[StoreFile]:
     """The key and its chain in each format."""
-    key = pair.key.handle.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    chain = tuple(StoredCertificate(each.der) for each in pair.chain)
-    entry = KeyEntry(_ALIAS, StoredKey(Secret(key)), chain)
-    yield from _written("identity", formats, (entry,), password, now)
+    for each in _known(formats):
+        yield StoreFile(f"identity.{ENDINGS[each]}", key_store(each, pair, _ALIAS, password, now))
 
 
 def trust_stores(
     formats: Sequence[str], roots: Sequence[Certificate], password: Secret, now: datetime
 ) -> Iterator[StoreFile]:
     """The roots in each format."""
+    for each in _known(formats):
+        yield StoreFile(f"trust.{ENDINGS[each]}", trust_store(each, roots, password, now))
+
+
+def key_store(kind: str, pair: KeyPair, alias: str, password: Secret, now: datetime) -> bytes:
+    """One store with the key and its chain. Raises `StoreRefused` for a password that the format does not take."""
+    key = pair.key.handle.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    chain = tuple(StoredCertificate(each.der) for each in pair.chain)
+    return _written(kind, (KeyEntry(alias, StoredKey(Secret(key)), chain),), password, now)
+
+
+def trust_store(kind: str, roots: Sequence[Certificate], password: Secret, now: datetime) -> bytes:
+    """One store with the roots. Raises as `key_store`."""
     entries = tuple(TrustedEntry(f"root{number}", StoredCertificate(each.der)) for number, each in enumerate(roots, 1))
-    yield from _written("trust", formats, entries, password, now)
+    return _written(kind, entries, password, now)
 
 
-def _written(
-    name: str, formats: Sequence[str], entries: Sequence[KeyEntry | TrustedEntry], password: Secret, now: datetime
-) -> Iterator[StoreFile]:
-    for each in formats:
-        if each == "pkcs12":
-            yield StoreFile(f"{name}.{ENDINGS[each]}", pkcs12.write(entries, Passwords(password)))
-        elif each == "jks":
-            yield StoreFile(f"{name}.{ENDINGS[each]}", jks.write(entries, Passwords(password), now))
+def _known(formats: Sequence[str]) -> list[str]:
+    return [each for each in formats if each in ENDINGS]
+
+
+def _written(kind: str, entries: Sequence[KeyEntry | TrustedEntry], password: Secret, now: datetime) -> bytes:
+    if kind == "jks":
+        return jks.write(entries, Passwords(password), now)
+    return pkcs12.write(entries, Passwords(password))

@@ -68,8 +68,9 @@ class Issuers:
 
     `root_issuers`: the roots whose keys are here; they sign their own revocation lists, and in a rotation a CA.
     `known`: the chains of every CA that ever signed here, by its key id, for leaves that are older than a rotation.
-    `retiring`: CAs that were replaced and still have leaves; they sign only how those stand. `mesh_since`: since when
-    the mesh's CA signs.
+    `retiring`: CAs that were replaced and still have leaves; they sign only how those stand. `coming`: those that will
+    sign soon; holders have their lists before. `removed`: the key ids of those that nobody should believe any more.
+    `mesh_since`: since when the mesh's CA signs.
     """
 
     by_name: Mapping[str, Issuer]
@@ -78,6 +79,8 @@ class Issuers:
     retiring: tuple[Issuer, ...] = ()
     root_issuers: tuple[Issuer, ...] = ()
     mesh_since: datetime | None = None
+    coming: tuple[Issuer, ...] = ()
+    removed: frozenset[bytes | None] = frozenset()
 
     @classmethod
     def only(cls, issuer: Issuer) -> Issuers:

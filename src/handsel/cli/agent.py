@@ -36,24 +36,35 @@ def command() -> None:
     help="The server's address, when it is not the one of the ticket; given again, one to ask when that is away.",
 )  # fmt: skip
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where other hosts reach this one.")
+@click.option(
+    "--moved", is_flag=True, help="The state folder is of another host, which is gone: this one takes its place."
+)
+@click.option(
+    "--allow-commands", is_flag=True, help="Run the commands that the server's mesh file has for delivered files."
+)
 @common.envoy_option
-def run(state: Path, ticket: str | None, servers: tuple[str, ...], address: str, envoy: Path | None) -> None:
+def run(
+    state: Path, ticket: str | None, servers: tuple[str, ...], address: str, envoy: Path | None, *, moved: bool,
+    allow_commands: bool,
+) -> None:  # fmt: skip
     """Run the agent of this host.
+
+    As a service of the host: see `handsel join --systemd`.
 
     \b
     Examples:
       handsel agent run --state /var/lib/handsel --ticket hs2.…
       handsel agent run --state /var/lib/handsel --address 10.0.0.7
     """
-    from handsel.wiring.agent import open_agent
+    from handsel.wiring.agent import run_agent
     from handsel.wiring.logs import log_to
 
     folder = state.absolute()
 
     async def serve(stopping: asyncio.Event) -> int:
-        async with open_agent(
-            folder, settings.runtime_folder(folder), ticket=ticket, url=next(iter(servers), None),
-            others=servers[1:], address=address, envoy=envoy,
+        async with run_agent(
+            folder, settings.runtime_folder(folder), ticket=ticket, servers=servers, address=address, envoy=envoy,
+            moved=moved, allow_commands=allow_commands,
         ) as agent:  # fmt: skip
             click.echo(f"agent {agent.enrolment.agent_id}, server {agent.enrolment.url}", err=True)
             await stopping.wait()

@@ -14,9 +14,12 @@ from handsel.errors import UsageError
 
 if TYPE_CHECKING:
     from handsel.agent.join import Prove, Way
+    from handsel.agent.model import Enrolment
+    from handsel.wiring.host_service import HostService
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _ATTESTORS = ("ticket", "x509pop", "kubernetes", "oidc", "ssh_host", "tpm")
+_UNITS = "/etc/systemd/system"
 _KUBERNETES_TOKEN = Path("/var/run/secrets/tokens/handsel")
 
 
@@ -40,10 +43,19 @@ _KUBERNETES_TOKEN = Path("/var/run/secrets/tokens/handsel")
     "--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE",
     help="The state folder of this host.",
 )  # fmt: skip
+@click.option("--systemd", is_flag=True, help="Make the agent a service of this host, joined or not: write its unit.")
+@click.option("--user", help="--systemd: the user that the agent runs as.  [default: this one]")
+@click.option("--address", help="--systemd: where other hosts reach this one.  [default: 127.0.0.1]")
+@click.option(
+    "--unit-folder", type=click.Path(path_type=Path), show_default=_UNITS, help="--systemd: where the unit goes.",
+)  # fmt: skip
+@click.option("--start", is_flag=True, help="--systemd: start it now and at each boot, too.")
+@click.option("--dry-run", is_flag=True, help="--systemd: print the unit; join nothing, change nothing.")
 def command(
     url: str | None, others: tuple[str, ...], ticket: str | None, attestor: str, certificate: Path | None,
     key: Path | None, token_file: Path | None, tpm_key: str | None, tpm_registers: str, roots: Path | None,
-    pin: tuple[str, ...], trust_domain: str | None, state: Path,
+    pin: tuple[str, ...], trust_domain: str | None, state: Path, user: str | None, address: str | None,
+    unit_folder: Path | None, *, systemd: bool, start: bool, dry_run: bool,
 ) -> None:  # fmt: skip
     """Enrol this host. It keeps a key that never leaves it.
 
@@ -60,12 +72,19 @@ def command(
         --attestor oidc --token-file token.jwt
       handsel join https://10.0.0.5:8443 --roots root.pem --state /var/lib/handsel --attestor ssh_host \\
         --certificate /etc/ssh/ssh_host_ed25519_key-cert.pub --key /etc/ssh/ssh_host_ed25519_key
+      handsel join https://10.0.0.5:8443 --ticket hs2.… --state /var/lib/handsel --systemd --user handsel \\
+        --address 10.0.0.7 --start
     """
-    from handsel.wiring.agent import join_host
     from handsel.wiring.logs import log_to
 
     log_to()
-    folder = state.absolute()
+    service = _service(state.absolute(), user, address, unit_folder, systemd=systemd, start=start, dry_run=dry_run)
+    if service and dry_run:
+        click.echo(service.text, nl=False)
+        return
+    if service and (there := service.enrolment()):
+        _tell(there, state, service, new=False, start=start)
+        return
     if attestor == "ticket":
         way = _by_ticket(ticket, url)
     else:
@@ -73,11 +92,50 @@ def command(
             raise UsageError("a ticket and another attestor do not go together")
         prove = _evidence(attestor, certificate, key, token_file, tpm_key, tpm_registers)
         way = _by_evidence(attestor, prove, url, roots, pin, trust_domain)
-    way = replace(way, others=others)
-    enrolment, new = asyncio.run(join_host(folder, settings.runtime_folder(folder), way))
+    _join(replace(way, others=others), state, service, start=start)
+
+
+def _service(
+    folder: Path, user: str | None, address: str | None, unit_folder: Path | None, *, systemd: bool, start: bool,
+    dry_run: bool,
+) -> HostService | None:  # fmt: skip
+    if not systemd:
+        given = {"--user": user, "--address": address, "--unit-folder": unit_folder, "--start": start}
+        for option in (name for name, value in {**given, "--dry-run": dry_run}.items() if value):
+            raise UsageError(f"{option} is about --systemd", next_step="see: handsel join --help")
+        return None
+    from handsel.wiring.host_service import HostService
+
+    service = HostService(folder, user=user, address=address or "127.0.0.1", folder=unit_folder or Path(_UNITS))
+    if not dry_run:
+        service.check(start=start)
+    return service
+
+
+def _join(way: Way, state: Path, service: HostService | None, *, start: bool) -> None:
+    from handsel.wiring.agent import join_host
+
+    folder = state.absolute()
+    joining = service.join(way) if service else join_host(folder, settings.runtime_folder(folder), way)
+    enrolment, new = asyncio.run(joining)
+    _tell(enrolment, state, service, new=new, start=start)
+
+
+def _tell(enrolment: Enrolment, state: Path, service: HostService | None, *, new: bool, start: bool) -> None:
     verb = "joined" if new else "has joined before"
     click.echo(f"this host {verb}: {enrolment.trust_domain}, agent {enrolment.agent_id}", err=True)
-    click.echo(f"next: handsel agent run --state {state}", err=True)
+    if service is None:
+        click.echo(f"next: handsel agent run --state {state}", err=True)
+        return
+    for warning in service.warnings():
+        click.echo(f"! {warning}", err=True)
+    service.install(start=start)
+    click.echo(f"wrote {service.path}", err=True)
+    unit = service.path.stem if str(service.path.parent) == _UNITS else service.path
+    if start:
+        click.echo(f"started: systemctl status {service.path.stem}", err=True)
+    else:
+        click.echo(f"next: systemctl daemon-reload && systemctl enable --now {unit}", err=True)
 
 
 def _by_ticket(ticket: str | None, url: str | None) -> Way:

@@ -20,9 +20,11 @@ _VERBS = {
     "agent": "The agent of this host, and the hosts that have joined.",
     "ca": "The private certificate authority.",
     "status": "One screen: authority, hosts, proxies in sync, certificates.",
+    "doctor": "What of this host keeps handsel from being well, and mending it.",
     "explain": "A call, a TLS error or a code: cause, evidence, next step.",
     "cert": "Certificates, as files.",
     "context": "TLS contexts: how programs make their own TLS.",
+    "secret": "Secrets: put, granted, and delivered to services.",
     "mesh": "The mesh as it is compiled.",
     "config": "Settings and the mesh file, as they are understood.",
 }

@@ -24,7 +24,8 @@ from handsel.errors import UsageError
 def command(service: str, state: Path, program: tuple[str, ...]) -> None:
     """Run a program as a service, once its sidecar is ready.
 
-    The program gets PORT, NAME_ADDR, NAME_URL, http_proxy and no_proxy; then it takes the place of this process.
+    The program gets PORT, NAME_ADDR, NAME_URL, http_proxy and no_proxy, the names of the services that it calls where
+    rights allow, and the `user` of its service; then it takes the place of this process.
 
     \b
     Examples:
@@ -33,10 +34,11 @@ def command(service: str, state: Path, program: tuple[str, ...]) -> None:
     """
     from handsel.agent.holdings import program_environment
     from handsel.cli.local import call_agent
+    from handsel.wiring.agent import become
 
-    variables = call_agent(state.absolute(), "GET", f"/v1/environment?service={service}")
-    environment = program_environment(os.environ, variables, Path(sys.executable).parent)
+    start = call_agent(state.absolute(), "GET", f"/v1/start?service={service}")
+    environment = program_environment(os.environ, start["environment"], Path(sys.executable).parent)
     try:
-        os.execvpe(program[0], list(program), environment)  # noqa: S606  # no shell: the words are run as they are
+        become(program, environment, start["owner"], start["hosts"])
     except OSError as error:
         raise UsageError(f"{program[0]} cannot be started: {error.strerror}") from error

@@ -54,6 +54,7 @@ def command(
       handsel server --state /var/lib/handsel --listen 10.0.0.5:8443
       handsel server --state /var/lib/handsel --database postgresql://handsel@db/handsel --migrate
     """
+    from handsel.wiring.host_service import told_to_the_host
     from handsel.wiring.logs import log_to
     from handsel.wiring.mesh_files import load_mesh_if_any
     from handsel.wiring.server import Server
@@ -84,7 +85,8 @@ def command(
                 click.echo(line, err=True)
             where = f"server {server.url}, trust domain {mesh.trust_domain}, status {server.status_places.url}"
             click.echo(where, err=True)
-            await stopping.wait()
+            async with told_to_the_host(where):
+                await stopping.wait()
         finally:
             await server.stop()
         return 0

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
+import time
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ import click
 
 from handsel.cli import common
 from handsel.cli.local import call_agent, call_server
-from handsel.errors import Unreachable
+from handsel.errors import Unreachable, UsageError
 
 # Interception by environment (HTTP proxy and loopback ports) reaches only programs that cooperate.
 _NOTES = (
@@ -24,23 +28,71 @@ _NOTES = (
 @common.config_option
 @common.state_option
 @click.option("--demo", is_flag=True, help="The voting application that comes with handsel.")
+@click.option("--watch", is_flag=True, help="Again and again, until Ctrl-C; with -o json one document a line.")
+@click.option("--interval", help="--watch: how often.  [default: 2s]")
 @common.output_option
-def command(config: Path, state: Path | None, output: str, *, demo: bool) -> None:
+def command(config: Path, state: Path | None, output: str, interval: str | None, *, demo: bool, watch: bool) -> None:
     """Show the authority, the hosts, the proxies and their certificates on one screen.
 
     \b
     Examples:
       handsel status
       handsel status --demo -o json
+      handsel status --watch --interval 5s
     """
+    if interval and not watch:
+        raise UsageError("--interval is about --watch", next_step="handsel status --watch --interval 5s")
     folder = state.absolute() if state else common.state_of(None, common.trust_domain(config, demo=demo))
-    status = _status(folder)
+    if watch:
+        _watch(folder, output, common.seconds(interval or "2s", "--interval"))
+    else:
+        _show(_status(folder), output)
+
+
+def _show(status: dict[str, Any], output: str) -> None:
     if output == "json":
         click.echo(json.dumps(status, indent=2))
     elif output == "yaml":
         common.print_yaml(status)
     else:
         _print(status)
+
+
+def _watch(folder: Path, output: str, seconds: float) -> None:
+    """Until Ctrl-C, which is how it ends well. That nothing runs is no end: it may come back."""
+    if seconds <= 0:
+        raise UsageError("--interval is longer than that", next_step="such as --interval 2s")
+    try:
+        while True:
+            click.echo(_once(folder, output), nl=False)
+            sys.stdout.flush()
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        click.echo("", err=True)
+    except BrokenPipeError:
+        sys.stdout = None  # whoever read has left; there is nothing to flush at the end
+
+
+def _once(folder: Path, output: str) -> str:
+    """One screen: in the place of the last one on a terminal, else below it. As JSON a line, as YAML a document."""
+    now = datetime.now(UTC)
+    try:
+        status = _status(folder)
+    except Unreachable as error:
+        status = {"apiVersion": "handsel/v1", "kind": "Status", "state": str(folder), "problem": str(error)}
+    status["time"] = now.isoformat(timespec="milliseconds")
+    if output == "json":
+        return json.dumps(status) + "\n"
+    with redirect_stdout(io.StringIO()) as text:
+        if output == "table":
+            click.echo(f"{now:%H:%M:%S} UTC, {folder}\n")
+        if output == "table" and "problem" in status:
+            click.echo(f"! {status['problem']}")
+        else:
+            _show(status, output)
+    if output == "yaml":
+        return f"---\n{text.getvalue()}"
+    return f"\033[H\033[2J{text.getvalue()}" if sys.stdout.isatty() else f"{text.getvalue()}\n"
 
 
 def _status(folder: Path) -> dict[str, Any]:
@@ -124,6 +176,9 @@ def _problems(status: dict[str, Any]) -> list[str]:
     for workload in (status["agent"] or {}).get("workloads", []):
         lines += [f"{workload['service']} waits for a file: {problem}" for problem in workload["missing"].values()]
         lines += [f"{workload['service']}: Envoy refused: {r['reason'].strip()}" for r in workload["rejections"]]
+    for each in (status["agent"] or {}).get("deliveries", []):
+        lines += [f"{each['id']} in {each['folder']}: {each['problem']}"] if each["problem"] else []
+    lines += (status["server"] or {}).get("warnings", [])
     missing = (status["server"] or {}).get("not_reported", [])
     if missing:
         lines.append(f"no host runs {', '.join(missing)} yet")

@@ -67,8 +67,12 @@ class ClientLeftError(Exception):
 class Door:
     """The ASGI application over some routes. Errors of ours become one line of text with their code."""
 
-    def __init__(self, routes: Routes, *, on_bug: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, routes: Routes, *, on_bug: Callable[[Exception], None], larger: Mapping[str, int] | None = None
+    ) -> None:
+        """`larger`: by path, how many bytes a body may have there when that is more than elsewhere."""
         self._routes = routes
+        self._larger = larger or {}
         self._paths = {path for _, path in routes}
         self._below = tuple(path for path in self._paths if path.endswith("/"))
         self._on_bug = on_bug
@@ -92,12 +96,13 @@ class Door:
                 if path in self._paths
                 else Response(404, b"there is nothing here\n")
             )
+        most = self._larger.get(path, MAXIMUM_BODY)
         try:
-            body = await _read_body(receive)
+            body = await _read_body(receive, most)
         except ClientLeftError:
             return None
         if body is None:
-            return Response(413, f"a body has at most {MAXIMUM_BODY} bytes\n".encode())
+            return Response(413, f"a body has at most {most} bytes\n".encode())
         try:
             return await handler(_request(scope, body))
         except HandselError as error:
@@ -144,7 +149,7 @@ def _request(scope: _Scope, body: bytes) -> Request:
     )
 
 
-async def _read_body(receive: _Receive) -> bytes | None:
+async def _read_body(receive: _Receive, most: int) -> bytes | None:
     """The whole body, or None when it is larger than the limit. Raises `ClientLeftError` when it breaks off."""
     body = bytearray()
     while True:
@@ -152,7 +157,7 @@ async def _read_body(receive: _Receive) -> bytes | None:
         if message["type"] != "http.request":
             raise ClientLeftError
         body += message.get("body", b"")
-        if len(body) > MAXIMUM_BODY:
+        if len(body) > most:
             return None
         if not message.get("more_body", False):
             return bytes(body)

@@ -13,9 +13,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from handsel.link import wire_pb2 as wire
+from handsel.link.acme import decode_acme, encode_acme
 from handsel.link.codec import certificates, decode, ders
+from handsel.link.deliveries import decode_delivery, encode_delivery
+from handsel.model.acme_client import AcmeClient
+from handsel.model.delivery import Delivery
 from handsel.pki.certificate import Certificate
-from handsel.pki.names import SpiffeId
+from handsel.pki.names import SpiffeId, TrustDomain
+from handsel.pki.revocation import signer_key_id
 
 VERSION = "1"
 VERSION_HEADER = "handsel-link-version"
@@ -95,6 +100,9 @@ class WorkloadReport:
     `callee_ports` has one loopback port a callee. `certificate_not_after` is None until there is a certificate.
     `bundle`: the fingerprint of the roots that its proxy has loaded and verifies with, see `fingerprint_of`.
     `certificate_issuer`: the key id of the CA that signed what its proxy shows now, hex; empty: not known.
+    `revocation_lists`: the key ids of the CAs whose lists of revoked identities its proxy verifies with, hex; a proxy
+    with some refuses what a CA signed that is not among them. `callee_addresses`: a loopback address of its own for a
+    callee, to which the callee's name leads in its program.
     """
 
     service: str
@@ -110,6 +118,8 @@ class WorkloadReport:
     rejections: tuple[Rejection, ...] = ()
     bundle: str = ""
     certificate_issuer: str = ""
+    revocation_lists: tuple[str, ...] = ()
+    callee_addresses: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -144,7 +154,50 @@ class Frame:
         return decode(wire.Frame, body, lambda m: cls(m.sequence, m.kind, m.key, m.body))
 
 
-PING = Frame(0, "ping")
+PING = "ping"
+
+
+def ping(now: datetime) -> Frame:
+    """The frame that says only that the server is there, and what time it has."""
+    return Frame(0, PING, body=int(now.timestamp() * 1000).to_bytes(8, "big"))
+
+
+def time_of(frame: Frame) -> datetime | None:
+    """The server's time in a ping; None for another frame, and for a ping of an older server."""
+    if frame.kind != PING or len(frame.body) != 8:
+        return None
+    try:
+        return datetime.fromtimestamp(int.from_bytes(frame.body, "big") / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+@dataclass(frozen=True)
+class Index:
+    """The body of a frame of kind `index`: the digest of each body that a host should have by now, by kind and key.
+
+    It opens a watch that goes on. A server that was set back to an older state is found out by it.
+    """
+
+    KIND = "index"
+    digests: Mapping[tuple[str, str], bytes]
+
+    @classmethod
+    def of(cls, frames: Iterable[Frame]) -> Index:
+        return cls({(frame.kind, frame.key): digest_of(frame.body) for frame in frames})
+
+    def encode(self) -> bytes:
+        entries = [wire.Index.Entry(kind=k, key=key, digest=digest) for (k, key), digest in self.digests.items()]
+        return wire.Index(entries=entries).SerializeToString()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Index:
+        return decode(wire.Index, body, lambda m: cls({(each.kind, each.key): each.digest for each in m.entries}))
+
+
+def digest_of(body: bytes) -> bytes:
+    """By what a body of a frame is known again: 12 bytes of its SHA-256."""
+    return hashlib.sha256(body).digest()[:12]
 
 
 @dataclass(frozen=True)
@@ -152,7 +205,9 @@ class AssignedWorkload:
     """A service that this host runs.
 
     `port` 0 lets the agent choose; `renew_before_end` None renews between half and two thirds of life. `stores`: the
-    formats of key stores that are kept beside key and chain; one that an agent does not know it leaves out.
+    formats of key stores that are kept beside key and chain; one that an agent does not know it leaves out. `user`: whom
+    its program runs as where root starts it (a name, or `auto`). `hosts`: how programs call each callee.
+    `staple`: an OCSP answer goes along with its certificate.
     """
 
     service: str
@@ -161,6 +216,11 @@ class AssignedWorkload:
     callees: tuple[str, ...]
     renew_before_end: timedelta | None = None
     stores: tuple[str, ...] = ()
+    user: str = ""
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    deliveries: tuple[Delivery, ...] = ()
+    acme: AcmeClient | None = None
+    staple: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,6 +240,11 @@ class Assignment:
                     callees=w.callees,
                     renew_before_end_ms=round(w.renew_before_end.total_seconds() * 1000) if w.renew_before_end else 0,
                     stores=w.stores,
+                    staple=w.staple,
+                    user=w.user,
+                    hosts=dict(w.hosts),
+                    deliveries=[encode_delivery(each) for each in w.deliveries],
+                    acme=encode_acme(w.acme) if w.acme else None,
                 )
                 for w in self.workloads
             ]
@@ -199,26 +264,55 @@ class Signing:
 
 
 @dataclass(frozen=True)
+class FederatedBundle:
+    """Whom some services believe in another trust domain: its CAs, and as a JWKS its keys for JWT-SVIDs.
+
+    `services` are those that federate with it.
+    """
+
+    trust_domain: TrustDomain
+    x509_authorities: tuple[Certificate, ...]
+    jwks: bytes
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Bundle:
     """The body of a frame of kind `bundle`: the roots of the trust domain, and which identities are revoked.
 
-    `crls`: DER, one for each CA that signs identities. `signing`: which of them does so now; None: not said.
+    `crls`: DER, one for each CA that signs identities. `signing`: which of them does so now; None: not said. `jwks`:
+    the keys that sign JWT-SVIDs, as JSON (RFC 7517). `federated`: other trust domains, each with a bundle of its own.
     """
 
     KIND = "bundle"
     roots: tuple[Certificate, ...]
     crls: tuple[bytes, ...] = ()
     signing: Signing | None = None
+    jwks: bytes = b""
+    federated: tuple[FederatedBundle, ...] = ()
+
+    @property
+    def list_issuers(self) -> tuple[str, ...]:
+        """The key ids of the CAs that signed the lists, hex."""
+        return tuple(sorted((signer_key_id(each) or b"").hex() for each in self.crls))
 
     def encode(self) -> bytes:
-        message = wire.Bundle(roots=ders(self.roots), crls=self.crls)
+        message = wire.Bundle(roots=ders(self.roots), crls=self.crls, jwks=self.jwks)
+        message.federated.extend(_encode_federated(each) for each in self.federated)
         if self.signing is not None:
             message.signing, message.signing_since = self.signing.key_id, int(self.signing.since.timestamp())
         return message.SerializeToString()
 
     @classmethod
     def decode(cls, body: bytes) -> Bundle:
-        return decode(wire.Bundle, body, lambda m: cls(certificates(m.roots), tuple(m.crls), _decode_signing(m)))
+        return decode(
+            wire.Bundle,
+            body,
+            lambda m: cls(
+                certificates(m.roots), tuple(m.crls), _decode_signing(m), m.jwks,
+                tuple(_decode_federated(each) for each in m.federated),
+            ),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -282,6 +376,8 @@ def _encode_workload(report: WorkloadReport) -> wire.WorkloadReport:
         rejections=[wire.Rejection(type_url=r.type_url, names=r.names, reason=r.reason) for r in report.rejections],
         bundle=report.bundle,
         certificate_issuer=report.certificate_issuer,
+        revocation_lists=report.revocation_lists,
+        callee_addresses=dict(report.callee_addresses),
     )
 
 
@@ -301,7 +397,21 @@ def _decode_workload(message: wire.WorkloadReport) -> WorkloadReport:
         rejections=tuple(Rejection(r.type_url, tuple(r.names), r.reason) for r in message.rejections),
         bundle=message.bundle,
         certificate_issuer=message.certificate_issuer,
+        revocation_lists=tuple(message.revocation_lists),
+        callee_addresses=dict(message.callee_addresses),
     )
+
+
+def _encode_federated(bundle: FederatedBundle) -> wire.FederatedBundle:
+    return wire.FederatedBundle(
+        trust_domain=str(bundle.trust_domain), x509_authorities=ders(bundle.x509_authorities), jwks=bundle.jwks,
+        services=bundle.services,
+    )  # fmt: skip
+
+
+def _decode_federated(message: wire.FederatedBundle) -> FederatedBundle:
+    authorities = certificates(message.x509_authorities)
+    return FederatedBundle(TrustDomain(message.trust_domain), authorities, message.jwks, tuple(message.services))
 
 
 def _decode_signing(message: wire.Bundle) -> Signing | None:
@@ -319,4 +429,9 @@ def _decode_assigned(message: wire.Assignment.Workload) -> AssignedWorkload:
         callees=tuple(message.callees),
         renew_before_end=timedelta(milliseconds=message.renew_before_end_ms) if message.renew_before_end_ms else None,
         stores=tuple(message.stores),
+        staple=message.staple,
+        user=message.user,
+        hosts=dict(message.hosts),
+        deliveries=tuple(decode_delivery(each) for each in message.deliveries),
+        acme=decode_acme(message.acme) if message.HasField("acme") else None,
     )

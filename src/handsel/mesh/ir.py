@@ -70,7 +70,7 @@ class TlsIntent:
 
 @dataclass(frozen=True)
 class Inbound:
-    """The mesh port of a workload."""
+    """The mesh port of a workload. `revocation`: the number of the last one of a caller; a new one drains the port."""
 
     address: str
     mesh_port: int
@@ -79,13 +79,14 @@ class Inbound:
     application_http2: bool
     tls: TlsIntent
     callers: tuple[SpiffeId, ...]
+    revocation: int = 0
 
 
 @dataclass(frozen=True)
 class Upstream:
     """Where a call goes: a cluster. `endpoints` are addresses; `dns` True means that they are names to resolve.
 
-    `by_eds` True lets the addresses change without touching the rest.
+    `by_eds` True lets the addresses change without touching the rest. `revocation`: as `Inbound` has it, of the callee.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Upstream:
     by_eds: bool
     connect_timeout: timedelta
     dns: bool = False
+    revocation: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class Outbound:
     """A callee as its caller sees it: a loopback port, and host names at the proxy port.
 
     `host` and `host_port` are what programs write in `http://host:host_port/` (80 goes without saying);
-    `rewrite_host` True sends it without a port. `request_timeout` None or zero is no limit.
+    `named`: more addresses and ports, to which its name leads. `rewrite_host` True sends it without a port.
+    `request_timeout` None or zero is no limit.
     """
 
     callee: str
@@ -115,6 +118,7 @@ class Outbound:
     rewrite_host: bool
     request_timeout: timedelta | None
     upstream: Upstream
+    named: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from handsel.link.messages import AssignedWorkload, Assignment, PublishedResource, Resources
 from handsel.link.resume import Publish
@@ -25,17 +25,22 @@ def assign(mesh: Mesh, services: Sequence[str]) -> Assignment:
                 tuple(service.calls),
                 mesh.leaf_lifetime - mesh.renew_after if mesh.renew_after else None,
                 service.stores,
+                user=service.user,
+                staple=service.staple,
+                hosts={name: mesh.externals[name].host if name in mesh.externals else name for name in service.calls},
+                deliveries=service.files,
+                acme=service.acme,
             )
             for service in (mesh.members[name] for name in services if name in mesh.members)
         )
     )
 
 
-def compile_mesh(mesh: Mesh, places: Places) -> list[Publish]:
-    """The configuration of every workload that has a place."""
+def compile_mesh(mesh: Mesh, places: Places, withdrawn: Mapping[str, int] | None = None) -> list[Publish]:
+    """The configuration of every workload that has a place. `withdrawn`: see `translate`."""
     return [
         Publish(host, Resources.KIND, service, _resources(plan).encode())
-        for (host, service), plan in translate.translate(mesh, places).items()
+        for (host, service), plan in translate.translate(mesh, places, withdrawn).items()
     ]
 
 

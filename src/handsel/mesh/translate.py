@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from handsel.link.messages import WorkloadReport
@@ -29,14 +30,34 @@ _CONNECT_EXTERNAL = timedelta(seconds=5)
 _EXTERNAL_REQUEST_TIMEOUT = timedelta(seconds=30)
 
 
-def translate(mesh: Mesh, places: Places) -> dict[tuple[str, str], WorkloadPlan]:
-    """The plan of every workload that has a place, by (host, service)."""
+def translate(
+    mesh: Mesh, places: Places, withdrawn: Mapping[str, int] | None = None
+) -> dict[tuple[str, str], WorkloadPlan]:
+    """The plan of every workload that has a place, by (host, service).
+
+    `withdrawn`: identities of which a certificate was revoked, with a number that grows with each revocation: the
+    connections of such a peer are drained.
+    """
     return {
-        (host, name): _plan(mesh, mesh.members[name], place, places)
+        (host, name): drained(_plan(mesh, mesh.members[name], place, places), withdrawn or {})
         for host, workloads in sorted(places.items())
         for name, place in sorted(workloads.items())
         if name in mesh.members
     }
+
+
+def drained(plan: WorkloadPlan, withdrawn: Mapping[str, int]) -> WorkloadPlan:
+    """The plan with the newest revocation of each peer, which makes the proxy drain what it has open with it."""
+    inbound = max((withdrawn.get(str(caller), 0) for caller in plan.inbound.callers), default=0)
+    upstreams = (replace(each.upstream, revocation=_newest(each.upstream.tls, withdrawn)) for each in plan.outbounds)
+    outbounds = tuple(replace(each, upstream=new) for each, new in zip(plan.outbounds, upstreams, strict=True))
+    return replace(plan, inbound=replace(plan.inbound, revocation=inbound), outbounds=outbounds)
+
+
+def _newest(intent: TlsIntent | None, withdrawn: Mapping[str, int]) -> int:
+    if intent is None or not isinstance(intent.peer, PeerIds):
+        return 0
+    return max(withdrawn.get(str(identity), 0) for identity in intent.peer.allowed)
 
 
 def layer_of(mesh: Mesh, service: Service) -> Layer:
@@ -53,9 +74,12 @@ def _plan(mesh: Mesh, service: Service, place: WorkloadReport, places: Places) -
         if port is None:
             continue  # the agent has not chosen one yet; its next report brings it
         if callee in mesh.members:
-            outbounds.append(_to_service(mesh, mesh.members[callee], port, places))
+            outbound = _to_service(mesh, mesh.members[callee], port, places)
+            written = mesh.members[callee].port
         else:
-            outbounds.append(_to_external(mesh.externals[callee], port))
+            outbound = _to_external(mesh.externals[callee], port)
+            written = 0
+        outbounds.append(replace(outbound, named=_named(outbound, written, place.callee_addresses.get(callee))))
     return WorkloadPlan(
         service=service.name,
         identity=service.identity,
@@ -64,6 +88,14 @@ def _plan(mesh: Mesh, service: Service, place: WorkloadReport, places: Places) -
         inbound=_inbound(mesh, service, place),
         outbounds=tuple(outbounds),
     )
+
+
+def _named(outbound: Outbound, written: int, address: str | None) -> tuple[tuple[str, int], ...]:
+    """Where a program finds a callee that it calls by name: at the port that a person wrote, and where HTTP is usual."""
+    if address is None:
+        return ()
+    usual = outbound.host_port if outbound.via_proxy else 0
+    return tuple((address, port) for port in dict.fromkeys((usual, written)) if port)
 
 
 def _inbound(mesh: Mesh, service: Service, place: WorkloadReport) -> Inbound:

@@ -28,7 +28,8 @@ class Password:
     """Where a password comes from: exactly one of them. It is never written in the mesh file itself.
 
     `file`: the first line of a file. `variable`: of the environment. `secret`: a file of that name in the folder that
-    systemd (`$CREDENTIALS_DIRECTORY`) or a container's platform (`/run/secrets`) gives to the program.
+    the agent (`$HANDSEL_SECRETS`), systemd (`$CREDENTIALS_DIRECTORY`) or a container's platform (`/run/secrets`) gives
+    to the program; one of a group is `GROUP/NAME`.
     """
 
     file: str = ""

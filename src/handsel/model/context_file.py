@@ -25,11 +25,11 @@ from handsel.model.context import (
 )
 from handsel.model.durations import Duration
 from handsel.model.faults import NAME, FilePath, Strict, validate
+from handsel.model.secret import SECRET_NAME
 from handsel.pki.names import SpiffeId, dns_name
 
 _KINDS = ("jks", "jceks", "pkcs12", "bcfks", "pem")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
-_SECRET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CIPHER = re.compile(r"[A-Z0-9][A-Z0-9_-]{2,60}")
 _OLD = ("SSLv2", "SSLv3", "TLSv1", "TLSv1.0", "TLSv1.1")
 
@@ -74,7 +74,7 @@ def _is_variable(name: str) -> str:
 
 
 def _is_secret(name: str) -> str:
-    if not _SECRET.fullmatch(name):
+    if not SECRET_NAME.fullmatch(name):
         raise ValueError(f"{name[:40]!r} is no name of a secret")
     return name
 
@@ -91,7 +91,7 @@ class PasswordFile(Strict):
     file: FilePath | None = Field(None, description="The first line of this file.")
     env: Annotated[str, AfterValidator(_is_variable)] | None = Field(None, description="This environment variable.")
     secret: Annotated[str, AfterValidator(_is_secret)] | None = Field(
-        None, description="A file of this name in $CREDENTIALS_DIRECTORY, or else in /run/secrets."
+        None, description="A file of this name in $HANDSEL_SECRETS, $CREDENTIALS_DIRECTORY or /run/secrets."
     )
 
 
@@ -111,7 +111,7 @@ class KeyStoreFile(Strict):
     chain: FilePath | None = Field(None, description="A PEM file with the chain, when the key's file has none.")
     authority: bool = Field(False, description="From handsel's CA, renewed by the agent of the host.")
     secret: Annotated[str, AfterValidator(_is_secret)] | None = Field(
-        None, description="Such a file by its name in $CREDENTIALS_DIRECTORY, or else in /run/secrets."
+        None, description="Its name in $HANDSEL_SECRETS, $CREDENTIALS_DIRECTORY or /run/secrets."
     )
 
 
@@ -126,7 +126,7 @@ class TrustStoreFile(Strict):
     authority: bool = Field(False, description="handsel's CA.")
     system: bool = Field(False, description="The roots of this machine.")
     secret: Annotated[str, AfterValidator(_is_secret)] | None = Field(
-        None, description="Such a file by its name in $CREDENTIALS_DIRECTORY, or else in /run/secrets."
+        None, description="Its name in $HANDSEL_SECRETS, $CREDENTIALS_DIRECTORY or /run/secrets."
     )
 
 

@@ -3,22 +3,48 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from handsel.documents import yaml
 from handsel.documents.yaml import Document
 from handsel.errors import FileFault, InvalidFile
+from handsel.model.acme_client import AcmeClient
+from handsel.model.acme_client_file import AcmeClientFile, acme_client_faults, read_acme_client
 from handsel.model.authority_file import AuthorityFile, authority_faults, read_address, read_authority
 from handsel.model.context_file import ContextFile, context_faults, read_contexts
+from handsel.model.delivery import Delivery
+from handsel.model.delivery_file import DeliveryOrFolder, files_faults, read_delivery
 from handsel.model.faults import HOST, NAME, FilePath, Port, Strict, did_you_mean, sift, validate
+from handsel.model.federation_file import (
+    FederatedFile,
+    SpiffeFile,
+    federation_faults,
+    read_federation,
+    read_spiffe,
+    spiffe_faults,
+)
 from handsel.model.graph import External, ExternalTls, Mesh, Origin, Protocol, Service
+from handsel.model.secret_file import SecretFile, read_secrets, secret_faults
 from handsel.pki.names import TrustDomain
+
+
+def _is_user(name: str) -> str:
+    if not _USER.fullmatch(name):
+        raise ValueError(f"{name[:40]!r} is no user's name: `auto`, or one in lower-case letters, digits, _ and -")
+    if name == "root":
+        raise ValueError("a program of its own user is not root")
+    return name
+
+
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+User = Annotated[str, AfterValidator(_is_user)]
 
 
 class ServiceFile(Strict):
@@ -29,6 +55,9 @@ class ServiceFile(Strict):
     command: str | None = Field(None, description="What `up` starts, in the folder of this file.")
     port: Port | None = Field(None, description="Where the program listens, plain, on loopback. Free when left out.")
     protocol: Protocol = Field(Protocol.HTTP, description="What the program speaks.")
+    user: User | None = Field(
+        None, description="Whom it runs as where root starts it: a user's name, or `auto` for one of its own."
+    )
     calls: list[str] = Field(
         [], description="All that it may reach: services and externals. Everything else is denied."
     )
@@ -37,9 +66,17 @@ class ServiceFile(Strict):
     service_account: str | None = Field(
         None, description="Last part of the identity. The service's name when left out."
     )
+    federates_with: list[str] | None = Field(
+        None, description="The trust domains of `federation` whose bundles it gets. All when left out."
+    )
     stores: list[Literal["pkcs12", "jks"]] = Field(
         [], description="Key stores with its identity and the roots, kept new by the agent: for its own TLS in Java."
     )
+    files: dict[str, DeliveryOrFolder] = Field({}, description="Files of its identity that the agent keeps, by name.")
+    acme: AcmeClientFile | None = Field(
+        None, description="A certificate of an ACME CA beside its identity, ordered and renewed by the agent."
+    )
+    staple: bool = Field(False, description="True: an OCSP answer goes along with its certificate.")
 
 
 class ExternalTlsFile(Strict):
@@ -73,7 +110,7 @@ class TelemetryFile(Strict):
 class MeshFile(Strict):
     """The mesh file of handsel."""
 
-    NOT_YET = ("gateways", "secrets", "networks")
+    NOT_YET = ("gateways", "networks")
 
     trust_domain: str = Field("mesh.internal", description="The name that all identities of this mesh start with.")
     services: dict[str, ServiceFile] = Field({}, description="The services, by name.")
@@ -82,7 +119,10 @@ class MeshFile(Strict):
     authority: AuthorityFile = Field(AuthorityFile(), description="The authority.")
     telemetry: TelemetryFile = Field(TelemetryFile(), description="What is seen.")
     contexts: dict[str, ContextFile] = Field({}, description="How programs make their own TLS, by name.")
+    spiffe: SpiffeFile = Field(SpiffeFile(), description="JWT-SVIDs and the bundle of this trust domain.")
+    federation: dict[str, FederatedFile] = Field({}, description="Other trust domains, by name.")
     forbid_insecure: bool = Field(False, description="True: contexts that check nothing are refused.")
+    secrets: dict[str, SecretFile] = Field({}, description="Who gets which secret, by name.")
 
 
 def schema() -> dict[str, Any]:
@@ -185,9 +225,16 @@ class _MeshReader:
         self._check_lifetimes()
         for path, message in context_faults(self._content.contexts):
             self._fault(path, message)
+        for path, message in spiffe_faults(self._content.spiffe):
+            self._fault(("spiffe", *path), message)
+        for path, message in federation_faults(self._content.federation, trust_domain):
+            self._fault(("federation", *path), message)
         for name, each in self._content.contexts.items():
             if each.insecure and self._content.forbid_insecure:
                 self._fault(("contexts", name, "insecure"), "this file forbids insecure contexts")
+        members = [name for name, service in services.items() if service.sidecar]
+        for path, message in secret_faults(self._content.secrets, members, trust_domain):
+            self._fault(path, message)
         if self._faults:
             raise InvalidFile(sorted(self._faults))
         authority = self._content.authority
@@ -202,6 +249,9 @@ class _MeshReader:
             included.notes if included else (),
             read_authority(authority, lambda path: str(self._origin(("authority", *path))), self._absolute),
             read_contexts(self._content.contexts, self._absolute),
+            read_secrets(self._content.secrets, lambda path: str(self._origin(path))),
+            federation=read_federation(self._content.federation, self._absolute),
+            spiffe=read_spiffe(self._content.spiffe),
         )
 
     def _trust_domain(self) -> TrustDomain:
@@ -230,6 +280,11 @@ class _MeshReader:
             if callee in calls:
                 self._fault((*path, "calls", index), f"{callee!r} is there twice")
             calls[callee] = self._origin((*path, "calls", index))
+        for index, domain in enumerate(content.federates_with or ()):
+            if domain not in self._content.federation:
+                hint = did_you_mean(domain, self._content.federation)
+                message = f"there is no trust domain {domain!r} under federation{hint and ', '}{hint}"
+                self._fault((*path, "federates_with", index), message)
         return Service(
             name,
             identity,
@@ -240,7 +295,29 @@ class _MeshReader:
             content.sidecar,
             self._origin(path),
             tuple(dict.fromkeys(content.stores)),
+            None if content.federates_with is None else tuple(dict.fromkeys(content.federates_with)),
+            content.user or "",
+            self._files(path, content),
+            self._acme(path, content),
+            content.staple,
         )
+
+    def _files(self, path: tuple[str | int, ...], content: ServiceFile) -> tuple[Delivery, ...]:
+        if content.files and not content.sidecar:
+            self._fault((*path, "files"), "a service without a sidecar has no identity that could be in files")
+        for below, message in files_faults(content.files):
+            self._fault((*path, "files", *below), message)
+        return tuple(read_delivery(name, each, self._absolute) for name, each in content.files.items())
+
+    def _acme(self, path: tuple[str | int, ...], content: ServiceFile) -> AcmeClient | None:
+        if content.acme is None:
+            return None
+        faults = list(acme_client_faults(content.acme))
+        if not content.sidecar:
+            faults.append(((), "a service without a sidecar has nobody to give the certificate to"))
+        for below, message in faults:
+            self._fault((*path, "acme", *below), message)
+        return None if faults else read_acme_client(content.acme, self._absolute)
 
     def _external(self, name: str, content: ExternalFile) -> External:
         path: tuple[str | int, ...] = ("external", name)

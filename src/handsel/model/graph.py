@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from handsel.model.acme_client import AcmeClient
 from handsel.model.authority import Authority
 from handsel.model.context import Contexts
+from handsel.model.delivery import Delivery
+from handsel.model.federation import Federated, SpiffeSettings
+from handsel.model.secret import Declared
 from handsel.pki.names import SpiffeId, TrustDomain
 
 
@@ -44,6 +48,10 @@ class Service:
     `port` 0 lets the agent choose. `calls` names services and externals, in the order of the file, each with its
     origin. `sidecar` False: started, but no part of the mesh. `command` is split and ready to run, empty when `up`
     starts nothing. `stores`: the formats (`pkcs12`, `jks`) in which the agent also keeps its key and the roots.
+    `federates_with`: the trust domains whose bundles it gets; None: all. `user`: whom its program runs as where it is
+    started by root: a user's name, or `auto` for one of its own; empty: whoever starts it. `files`: what the agent
+    writes for it. `acme`: a certificate that the agent takes from an ACME CA for it, beside its identity.
+    `staple`: an OCSP answer goes along with its certificate.
     """
 
     name: str
@@ -55,6 +63,11 @@ class Service:
     sidecar: bool
     origin: Origin
     stores: tuple[str, ...] = ()
+    federates_with: tuple[str, ...] | None = None
+    user: str = ""
+    files: tuple[Delivery, ...] = ()
+    acme: AcmeClient | None = None
+    staple: bool = False
 
 
 def is_address(text: str) -> bool:
@@ -114,11 +127,20 @@ class Mesh:
     notes: tuple[str, ...] = field(default=())
     authority: Authority = field(default=Authority())
     contexts: Contexts = field(default_factory=dict)
+    secrets: Declared = field(default_factory=dict)
+    federation: Mapping[str, Federated] = field(default_factory=dict)
+    spiffe: SpiffeSettings = field(default=SpiffeSettings())
 
     @property
     def members(self) -> dict[str, Service]:
         """The services that have a sidecar, by name."""
         return {name: service for name, service in self.services.items() if service.sidecar}
+
+    def federating_with(self, domain: str) -> tuple[str, ...]:
+        """The members that get the bundle of another trust domain."""
+        return tuple(
+            name for name, each in self.members.items() if each.federates_with is None or domain in each.federates_with
+        )
 
     def callers_of(self, service: str) -> list[Service]:
         """The services that may call this one, in the order of the file."""

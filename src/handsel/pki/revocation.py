@@ -112,6 +112,11 @@ def signer_key_id(crl: bytes) -> bytes | None:
     return extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
 
 
+def serials(crl: bytes) -> tuple[int, ...]:
+    """The serial numbers on a list. Raises `ValueError` when it is none."""
+    return tuple(each.serial_number for each in x509.load_der_x509_crl(crl))
+
+
 def point(url: str) -> x509.DistributionPoint:
     """A distribution point at this URL (section 4.2.1.13)."""
     return x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import structlog
 
+from handsel.agent.adapters import launch
 from handsel.agent.adapters.control import ControlDoor
 from handsel.agent.adapters.files import AgentFolder
 from handsel.agent.adapters.joining import enrol
+from handsel.agent.adapters.machine import this_machine
+from handsel.agent.adapters.notify import ServiceManager
 from handsel.agent.adapters.runtime import Agent, enrolled
 from handsel.agent.adapters.tpm import quoting
 from handsel.agent.join import Prove, Way
@@ -20,7 +25,7 @@ from handsel.agent.model import Enrolment
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_unix
 from handsel.door.asgi import Door
 from handsel.envoy.adapters import binary
-from handsel.errors import Bug, UsageError
+from handsel.errors import Bug, StateError, UsageError
 from handsel.link.adapters.http_client import fetch_pinned_roots
 from handsel.link.ticket import TicketText
 from handsel.pki.certificate import parse_pem
@@ -40,10 +45,15 @@ async def open_agent(
     address: str,
     envoy: Path | None,
     drain_seconds: float | None = None,
+    machine: str = "",
+    moved: bool = False,
+    allow_commands: bool = False,
 ) -> AsyncIterator[Agent]:
     """The agent of a state folder, running; `others` are more servers, see `Enrolment`.
 
-    At the end its Envoys run on, unless `drain_seconds` says otherwise.
+    At the end its Envoys run on, unless `drain_seconds` says otherwise. `machine`: the one that we are on, when it
+    matters that the folder is of it; `moved`: it is of another one, on purpose. `allow_commands`: those too that the
+    server asks for when files were delivered.
     """
     folder = AgentFolder(Layout(state / "agent", runtime))
     folder.prepare()
@@ -52,9 +62,10 @@ async def open_agent(
         if enrolment is None:
             if ticket is None:
                 raise UsageError("this host has not joined yet", next_step="give it a ticket: --ticket hs2.…")
-            enrolment = await enrol(folder, Way.by_ticket(TicketText.decode(ticket), url, others))
+            enrolment = await enrol(folder, Way.by_ticket(TicketText.decode(ticket), url, others), machine)
+        enrolment = _of_this_machine(folder, enrolment, machine, moved=moved)
         enrolment = replace(enrolment, others=others or enrolment.others)
-        agent = Agent(folder, enrolled(enrolment, url), binary.find(envoy), address)
+        agent = Agent(folder, enrolled(enrolment, url), binary.find(envoy), address, allow_commands=allow_commands)
         door = DoorServer(Door(ControlDoor(agent).routes(), on_bug=_log_bug), listen_unix(folder.layout.control), None)
         await door.start()
         try:
@@ -66,15 +77,68 @@ async def open_agent(
             folder.layout.control.unlink(missing_ok=True)
 
 
+@contextlib.asynccontextmanager
+async def run_agent(
+    state: Path, runtime: Path, *, ticket: str | None, servers: Sequence[str], address: str, envoy: Path | None,
+    moved: bool, allow_commands: bool = False,
+) -> AsyncIterator[Agent]:  # fmt: skip
+    """The agent as a process of its own, bound to this machine; who started it is told how it is."""
+    manager = ServiceManager.of(os.environ)
+    opened = open_agent(
+        state, runtime, ticket=ticket, url=next(iter(servers), None), others=tuple(servers[1:]), address=address,
+        envoy=envoy, machine=this_machine(), moved=moved, allow_commands=allow_commands,
+    )  # fmt: skip
+    async with opened as agent, manager.following(lambda: _in_one_line(agent)):
+        yield agent
+
+
+def _in_one_line(agent: Agent) -> str:
+    names = agent.holdings.workloads
+    ready = sum(agent.ready(name) for name in names)
+    problem = f"; {agent.server_problem}" if agent.server_problem else ""
+    of = f"agent {agent.enrolment.agent_id} of {agent.enrolment.trust_domain}"
+    return f"{of}: {ready} of {len(names)} proxies in sync{problem}"
+
+
+def _of_this_machine(folder: AgentFolder, enrolment: Enrolment, machine: str, *, moved: bool) -> Enrolment:
+    """The enrolment, bound to this machine from now on. Raises `StateError` when it is another one's."""
+    if not machine or enrolment.machine == machine:
+        return enrolment
+    if not moved:
+        _check_machine(folder, enrolment, machine)
+    bound = replace(enrolment, machine=machine)
+    folder.write_enrolment(bound)
+    return bound
+
+
+def _check_machine(folder: AgentFolder, enrolment: Enrolment, machine: str) -> None:
+    if machine and enrolment.machine and enrolment.machine != machine:
+        state = folder.layout.state.parent
+        raise StateError(
+            f"this state folder is of another host: agent {enrolment.agent_id} in {state} joined elsewhere",
+            next_step="join with a new ticket and a folder of its own; or, when the other host is gone and this one "
+            f"takes its place: handsel agent run --moved --state {state}",
+        )
+
+
+def enrolment_of(state: Path, runtime: Path) -> Enrolment | None:
+    """The enrolment of this host, if it has joined. Raises `StateError`, also when it is another host's."""
+    folder = AgentFolder(Layout(state / "agent", runtime))
+    there = folder.enrolment()
+    if there is not None:
+        _check_machine(folder, there, this_machine())
+    return there
+
+
 async def join_host(state: Path, runtime: Path, way: Way) -> tuple[Enrolment, bool]:
-    """Enrol a host unless it has joined before. Returns its enrolment, and whether it is new."""
+    """Enrol a host unless it has joined before. Returns its enrolment, and whether it is new. Raises `StateError`."""
     folder = AgentFolder(Layout(state / "agent", runtime))
     folder.prepare()
     with folder.hold():
-        there = folder.enrolment()
+        there, machine = folder.enrolment(), this_machine()
         if there is not None:
-            return there, False
-        return await enrol(folder, way), True
+            return _of_this_machine(folder, there, machine, moved=False), False
+        return await enrol(folder, way, machine), True
 
 
 def prepare_key(state: Path, runtime: Path) -> str:
@@ -88,6 +152,11 @@ def prepare_key(state: Path, runtime: Path) -> str:
         if key is None:
             raise Bug("a key that was just made is not there")
         return key.pin()
+
+
+def become(program: Sequence[str], environment: Mapping[str, str], owner: Sequence[int] | None, hosts: str) -> NoReturn:
+    """Become a service's program, see `Agent.start_of`. Raises `OSError` when it cannot be started."""
+    launch.run(program, environment, (owner[0], owner[1]) if owner else None, hosts)
 
 
 def _log_bug(error: Exception) -> None:

@@ -74,18 +74,19 @@ def issuers_of(keys: KeyFolder, trust_domain: TrustDomain, signing: Sequence[Iss
     roots = [each for each in known if each.is_root and each.state in TRUSTED]
     trusted = tuple(each.certificate for each in sorted(roots, key=lambda each: each.state is not State.ACTIVE))
     keys.roots.trust(trusted)
-    retiring = [
-        keys.load(each.name, trust_domain, key=each.key)
-        for each in known
-        if each.state is State.RETIRING and not each.is_root
-    ]
+    issuing = [each for each in known if not each.is_root]
+    retiring = [each for each in issuing if each.state is State.RETIRING]
+    # A server that does not lead may lack the key yet.
+    coming = [each for each in issuing if each.state is State.PUBLISHED and keys.holds(each.key)]
     return Issuers(
         {each.name: each for each in signing},
         trusted,
         hierarchy.chains_known(known, keys.roots.links(), trusted),
-        tuple(retiring),
+        tuple(keys.load(each.name, trust_domain, key=each.key) for each in retiring),
         keys.roots.issuers(),
         next((each.since for each in known if each.name == MESH_ISSUER and each.state is State.ACTIVE), None),
+        tuple(keys.load(each.name, trust_domain, key=each.key) for each in coming),
+        frozenset(each.certificate.key_id for each in issuing if each.state is State.REMOVED),
     )
 
 

@@ -17,7 +17,7 @@ _PAUSE_SECONDS = 0.1
 
 def detach(state: Path, arguments: list[str]) -> int:
     """Start `handsel ARGUMENTS` without `--detach`, show its output until it is up. Returns an exit code."""
-    make_folder(state)
+    make_folder(state, passable=True)
     output = state / "up.out"
     with output.open("w+b") as file:
         child = subprocess.Popen(  # noqa: S603  # ourselves, with the words we were given

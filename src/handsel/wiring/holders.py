@@ -8,8 +8,8 @@ from datetime import datetime
 from handsel.authority.adapters.authorities_tables import Authorities
 from handsel.authority.adapters.issuing import now
 from handsel.authority.hierarchy import Known
-from handsel.link.messages import WorkloadReport, fingerprint_of
-from handsel.pki.certificate import Certificate
+from handsel.link.messages import Bundle, WorkloadReport, fingerprint_of
+from handsel.pki.revocation import signer_key_id
 
 Places = Mapping[str, Mapping[str, WorkloadReport]]
 """What hosts reported, by host and service."""
@@ -18,23 +18,26 @@ Places = Mapping[str, Mapping[str, WorkloadReport]]
 class Holders:
     """The workloads as their hosts reported them, and the agents as the books have them."""
 
-    def __init__(
-        self, tables: Authorities, places: Callable[[], Places], roots: Callable[[], Iterable[Certificate]]
-    ) -> None:
+    def __init__(self, tables: Authorities, places: Callable[[], Places], bundle: Callable[[], Bundle]) -> None:
         self._tables = tables
         self._places = places
-        self._roots = roots
+        self._bundle = bundle
 
     def waiting(self, moment: datetime) -> list[str]:
-        """The holders with a living certificate that do not verify with the roots of now.
+        """The holders with a living certificate that do not verify with the roots and revocation lists of now.
 
-        One whose certificate has ended does not count: it comes back by proving again who it is.
+        One whose certificate has ended does not count: it comes back by proving again who it is. One without any list
+        looks at none, so that it misses none.
         """
-        wanted = fingerprint_of(self._roots())
+        bundle = self._bundle()
+        wanted = fingerprint_of(bundle.roots)
+        lists = {(signer_key_id(each) or b"").hex() for each in bundle.crls}
         return [
             holder
             for holder, each in self._all()
-            if each.certificate_not_after is not None and each.certificate_not_after > moment and each.bundle != wanted
+            if each.certificate_not_after is not None
+            and each.certificate_not_after > moment
+            and (each.bundle != wanted or (each.revocation_lists and not lists <= set(each.revocation_lists)))
         ]
 
     async def showing(self, cas: Iterable[Known]) -> tuple[str, ...]:

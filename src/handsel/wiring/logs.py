@@ -29,7 +29,7 @@ def log_to(path: Path | None = None) -> None:
 
 
 def _open_log(path: Path) -> TextIO:
-    make_folder(path.parent)
+    make_folder(path.parent, passable=True)
     try:
         return path.open("a", buffering=1)
     except OSError as error:

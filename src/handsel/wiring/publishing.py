@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -15,7 +15,7 @@ from handsel.link.messages import Bundle, Report, WorkloadReport
 from handsel.link.resume import Publish, changed
 from handsel.mesh import service as mesh_service
 from handsel.mesh.adapters.publications import Publications
-from handsel.mesh.adapters.tables import PlacesReported, load_places
+from handsel.mesh.adapters.tables import PlacesReported, Withdrawn, load_places, load_withdrawn
 from handsel.mesh.adapters.watch_http import Watches
 from handsel.model.graph import Mesh
 from handsel.store.adapters.sql import SqlStore
@@ -29,10 +29,14 @@ _SETTLE_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Told:
-    """What the hosts are told beside their configuration: whom to believe, and whom no longer."""
+    """What the hosts are told beside their configuration: whom to believe, and whom no longer.
+
+    `withdrawn`: the identities of which a certificate was revoked, with a number that grows with each revocation.
+    """
 
     mesh: Callable[[], Mesh]
     bundle: Callable[[], Bundle]
+    withdrawn: Callable[[], Mapping[str, int]]
 
 
 class Publishing:
@@ -47,6 +51,9 @@ class Publishing:
         self._compiling = asyncio.Lock()
         self._others_changed = asyncio.Event()
         self.places: dict[str, dict[str, WorkloadReport]] = {}
+        self._withdrawn: dict[str, int] = {}
+        self.beside: Callable[[], Awaitable[list[Publish]]] = _nothing
+        """What hosts are told before their configuration, such as which secrets they get."""
         self.watches = Watches(self._publications.since)
         store.changes.on(PUBLICATIONS, self.watches.notify, elsewhere=True)
         for topic in (PUBLICATIONS, PLACES):
@@ -56,6 +63,7 @@ class Publishing:
         """Read what hosts reported before, here or to another server."""
         async with self._compiling:
             self.places = await load_places(self._store)
+            self._withdrawn = await load_withdrawn(self._store)
 
     async def compile(self) -> None:
         """Publish what follows from the mesh and the reported places; what has not changed is not sent again."""
@@ -87,12 +95,27 @@ class Publishing:
 
     async def _publish(self, *writes: object) -> None:
         mesh = self._told.mesh()
-        wanted = mesh_service.compile_mesh(mesh, self.places)
+        # Kept for ever: a number that went down again would drain connections for nothing.
+        newer = {name: n for name, n in self._told.withdrawn().items() if n > self._withdrawn.get(name, 0)}
+        self._withdrawn |= newer
+        wanted = mesh_service.compile_mesh(mesh, self.places, self._withdrawn)
         bundle = self._told.bundle().encode()
         for host in await self._directory.hosts():
-            wanted.append(Publish(host.agent_id, Bundle.KIND, "", bundle))
+            # Before the configuration: whoever is drained must find the new list when it comes back.
+            wanted.insert(0, Publish(host.agent_id, Bundle.KIND, "", bundle))
             services = [name for name in mesh.members if host.may_run(name)]
             assignment = mesh_service.assign(mesh, services)
             wanted.insert(0, Publish(host.agent_id, assignment.KIND, "", assignment.encode()))
-        await self._store.commit((*writes, *changed(await self._publications.current(), wanted)))
+        wanted = [*await self.beside(), *wanted]
+        await self._store.commit(
+            (
+                *writes,
+                *(Withdrawn(*each) for each in newer.items()),
+                *changed(await self._publications.current(), wanted),
+            )
+        )
         self.watches.notify()
+
+
+async def _nothing() -> list[Publish]:
+    return []

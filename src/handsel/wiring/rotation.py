@@ -18,6 +18,7 @@ from handsel.authority.hierarchy import ROOT, CaPlan, Known, State
 from handsel.authority.model import Issuers
 from handsel.authority.rotation import Control, Facts, Step
 from handsel.errors import HandselError, StateError, UsageError
+from handsel.link.messages import Bundle
 from handsel.model.authority import Authority
 from handsel.pki.certificate import Certificate
 from handsel.pki.names import TrustDomain
@@ -41,6 +42,7 @@ class Surroundings:
     trust_domain: TrustDomain
     settings: Callable[[], Authority]
     issuers: Callable[[], Issuers]
+    bundle: Callable[[], Bundle]
     places: Callable[[], Places]
     changed: Callable[[Issuers], Awaitable[None]]
 
@@ -54,7 +56,7 @@ class Rotations:
         self._leader = leader
         self._around = around
         self._tables = Authorities(store)
-        self.holders = Holders(self._tables, around.places, lambda: around.issuers().roots)
+        self.holders = Holders(self._tables, around.places, around.bundle)
         self._moving = asyncio.Lock()
         self._heard = asyncio.Event()
         store.changes.on(AUTHORITIES, self._heard.set, elsewhere=True)

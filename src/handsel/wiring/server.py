@@ -14,6 +14,7 @@ import structlog
 
 from handsel import __version__, settings
 from handsel.authority import service as authority
+from handsel.authority.adapters import bundle_http, jwt_http
 from handsel.authority.adapters.acme_http.calls import PREFIX as ACME_PREFIX
 from handsel.authority.adapters.acme_http.door import AcmeDoor
 from handsel.authority.adapters.acme_tables import AcmeObjects
@@ -45,22 +46,27 @@ from handsel.wiring import validation as va
 from handsel.wiring.admin import acme as admin_acme
 from handsel.wiring.admin import administrators as admin_people
 from handsel.wiring.admin import certificates as admin_certificates
+from handsel.wiring.admin import federation as admin_federation
 from handsel.wiring.admin import journal as admin_journal
 from handsel.wiring.admin import mesh as admin_mesh
 from handsel.wiring.admin import policy as admin_policy
 from handsel.wiring.admin import registration as admin_registration
 from handsel.wiring.admin import revocation as admin_revocation
 from handsel.wiring.admin import rotation as admin_rotation
+from handsel.wiring.admin import secrets as admin_secrets
 from handsel.wiring.admin import ssh as admin_ssh
 from handsel.wiring.admin.acts import LOCAL, Acts, mount, on_local_socket
 from handsel.wiring.admin.administrators import by_certificate
 from handsel.wiring.admin.mesh import Seen
 from handsel.wiring.authority_keys import key_folder, open_authorities
+from handsel.wiring.federation import Around, Bundles
+from handsel.wiring.jwt import JwtAuthority, key_store
 from handsel.wiring.leader import Leader, sweep
 from handsel.wiring.ledger import LedgerKeeper
 from handsel.wiring.own_certificate import EVERYWHERE, OwnCertificate, own_name
 from handsel.wiring.publishing import Publishing, Told
 from handsel.wiring.rotation import Rotations, Surroundings
+from handsel.wiring.secrets import LARGER, Secrets
 from handsel.wiring.server_folder import ServerFolder
 from handsel.wiring.server_status import measure
 from handsel.wiring.storage import Storage
@@ -101,8 +107,9 @@ class Server:
 
     async def start(self) -> None:
         """Open the state, settle what a crash left, then open the doors."""
-        for folder in (self.folder.root, self._runtime.parent, self._runtime):
-            make_folder(folder)
+        make_folder(self.folder.root)
+        for folder in (self._runtime.parent, self._runtime):
+            make_folder(folder, passable=True)
         self._held.enter_context(hold_lock(self.folder.lock, "server"))
         self.store = self._storage.open(self.folder.root)  # new tables' adapters: see `wiring.storage.APPLIERS`
         self._held.callback(self.store.close)
@@ -124,15 +131,33 @@ class Server:
         self.profile_lint = ProfileLint(self.folder.lint, self._linter)
         self.issuing = Issuing(self.store, lambda: self.issuers, self._linter)
         self.leader = Leader(self.store)
-        self.publishing = Publishing(self.store, self.directory, self.leader, Told(lambda: self.mesh, self._bundle))
+        self.publishing = Publishing(
+            self.store, self.directory, self.leader,
+            Told(lambda: self.mesh, self._bundle, lambda: self.validation.withdrawn),
+        )  # fmt: skip
+        self.secrets = Secrets(
+            self.store, self.directory, lambda: self.mesh, self.folder.authority,
+            lambda request: self._agents.host(request), self.publishing.compile,  # noqa: PLW0108  # it comes later
+        )  # fmt: skip
+        self.publishing.beside = self.secrets.publications
         self._rotations = Rotations(
             self.store, self.keys, self.leader,
             Surroundings(
-                self.mesh.trust_domain, lambda: self.mesh.authority, lambda: self.issuers,
+                self.mesh.trust_domain, lambda: self.mesh.authority, lambda: self.issuers, self._bundle,
                 lambda: self.publishing.places, self._take_issuers,
             ),
         )  # fmt: skip
+        self.jwt = JwtAuthority(
+            self.store, key_store(self.folder.authority, self.mesh.authority, self._key_password_file), self.leader,
+            self.domain, lambda: self.mesh.spiffe,
+        )  # fmt: skip
+        self.bundles = Bundles(
+            self.store, self.leader, Around(lambda: self.mesh, lambda: self.issuers.roots, self._tell_hosts)
+        )
         await self._open_validation()
+        if not self.store.read_only:
+            await self.jwt.start()
+        await self.bundles.start()
         await self.lint_profiles()
         await self.publishing.load()
         self._nonces = await self._storage.nonces(self.store)
@@ -141,6 +166,7 @@ class Server:
         await self._open_doors()
         turn.close()
         self._tasks.append(asyncio.create_task(self.publishing.follow_others()))
+        self._tasks.append(asyncio.create_task(self.bundles.listen()))
         if self.store.read_only:
             return
         await self._acme.recover()
@@ -150,6 +176,9 @@ class Server:
         self._tasks.append(asyncio.create_task(self._rotations.keep()))
         self._tasks.append(asyncio.create_task(self._rotations.listen()))
         self._tasks.append(asyncio.create_task(self._ledger.keep()))
+        self._tasks.append(asyncio.create_task(self.jwt.keep()))
+        self._tasks.append(asyncio.create_task(self.bundles.keep()))
+        self._tasks.append(asyncio.create_task(self.secrets.keep()))
 
     async def _open_validation(self) -> None:
         """Before anything is signed: certificates say where their status is."""
@@ -172,14 +201,18 @@ class Server:
         await self.validation.renew()
         if taken_over:
             await self._own.make()
+        self.bundles.poke()
         await self.publishing.compile()
 
     def _bundle(self) -> Bundle:
         mesh, since = self.issuers.mesh.certificate, self.issuers.mesh_since
         signing = Signing(mesh.key_id, since) if mesh.key_id and since else None
-        return Bundle(self.issuers.roots, self.validation.mesh_crls, signing)
+        return Bundle(self.issuers.roots, self.validation.mesh_crls, signing, *self.bundles.told())
 
     async def _mesh_crl_made(self) -> None:
+        await self._tell_hosts()
+
+    async def _tell_hosts(self) -> None:
         if self.opened and not self.store.read_only:
             await self.publishing.compile()
 
@@ -313,11 +346,15 @@ class Server:
         api: Routes = {
             **health,
             **agents.routes(),
+            **jwt_http.routes(agents.host, self.jwt.issue),
+            **bundle_http.routes(lambda: self.bundles.own),
             **joining.routes(),
             ("*", ACME_PREFIX): self._acme.handle,
             **mount(self._acts(), who_asks, "/admin"),
+            **self.secrets.routes(),
             ("POST", f"{PREFIX}/report"): self._take_report,
             ("GET", f"{PREFIX}/watch"): self._watch,
+            ("POST", f"{PREFIX}/ocsp"): self.validation.answer,
         }
         admin: Routes = {**health, **mount(self._acts(), on_local_socket)}
         scrape = Scrape(self._measure, __version__)
@@ -325,8 +362,8 @@ class Server:
         measuring = self._listen("metrics", "127.0.0.1", self._metrics_port)
         self._metrics_port = measuring.getsockname()[1]
         self._doors = [
-            DoorServer(Door(api, on_bug=_log_bug), listening, self._tls.context),
-            DoorServer(Door(admin, on_bug=_log_bug), listen_unix(self.admin_socket), None),
+            DoorServer(Door(api, on_bug=_log_bug, larger=LARGER), listening, self._tls.context),
+            DoorServer(Door(admin, on_bug=_log_bug, larger=LARGER), listen_unix(self.admin_socket), None),
             DoorServer(Door(metrics, on_bug=_log_bug), measuring, None),
             DoorServer(Door(self.validation.routes(), on_bug=_log_bug), self._status_listening, None),
         ]
@@ -342,7 +379,8 @@ class Server:
             )
 
         return {
-            **admin_mesh.acts(see, self.directory),
+            **admin_mesh.acts(see, self.directory, self.secrets.notes),
+            **admin_secrets.acts(self.secrets),
             **admin_registration.acts(self.store, self.directory, self.make_ticket, self._ban),
             **admin_acme.acts(self.store, self._acme_objects, self.domain),
             **admin_certificates.acts(Search(self.store), self.issuing, self.domain),
@@ -359,6 +397,7 @@ class Server:
             **admin_policy.acts(self.domain, lambda: self.issuers, self.profile_lint.verdicts),
             **admin_rotation.acts(self._rotations),
             **admin_ssh.acts(self.store, self.keys.keys),
+            **admin_federation.acts(self.bundles),
             **admin_people.acts(self.store, self.administrators, self.issuing, self.domain),
         }
 

@@ -14,6 +14,8 @@ from handsel.authority.adapters import (
     attest_tables,
     authorities_tables,
     ended_tables,
+    federation_tables,
+    jwt_tables,
     ledger_tables,
     limit_tables,
     shared_nonces,
@@ -21,7 +23,10 @@ from handsel.authority.adapters import (
 )
 from handsel.authority.adapters import tables as authority_tables
 from handsel.authority.adapters.nonces import MemoryNonces, Nonces
+from handsel.authority.directory import StandingSet
+from handsel.authority.federation import BundleKept
 from handsel.authority.hierarchy import CaKnown
+from handsel.authority.jwt import KeysEnded, KeyShown
 from handsel.authority.revocation import Revoked
 from handsel.authority.va.lists import CrlMade
 from handsel.errors import StateError, StateInUse, UsageError
@@ -29,6 +34,7 @@ from handsel.link.resume import Publish
 from handsel.mesh.adapters import publications as publication_tables
 from handsel.mesh.adapters import tables as mesh_tables
 from handsel.mesh.adapters.tables import PlacesReported
+from handsel.secrets.adapters import tables as secret_tables
 from handsel.store.adapters import postgres, schema, sqlite
 from handsel.store.adapters.database import AdvisoryLock, Database
 from handsel.store.adapters.files import hold_lock, write_file
@@ -46,22 +52,31 @@ APPLIERS: Appliers = {
     **attest_tables.APPLIERS,
     **authorities_tables.APPLIERS,
     **ended_tables.APPLIERS,
+    **federation_tables.APPLIERS,
+    **jwt_tables.APPLIERS,
     **ledger_tables.APPLIERS,
     **limit_tables.APPLIERS,
     **shared_nonces.APPLIERS,
     **publication_tables.APPLIERS,
     **mesh_tables.APPLIERS,
+    **secret_tables.APPLIERS,
 }
 """Every write that there is. A new table's adapter belongs here: importing it is what declares its table."""
 
 PUBLICATIONS, PLACES, REVOCATIONS, CRLS = "publications", "places", "revocations", "crls"
 AUTHORITIES = "authorities"
+BUNDLES, JWT_KEYS = "bundles", "jwt_keys"
+STANDINGS = "standings"
 TOPICS: Topics = {
     Publish: PUBLICATIONS,
     PlacesReported: PLACES,
     Revoked: REVOCATIONS,
     CrlMade: CRLS,
     CaKnown: AUTHORITIES,
+    BundleKept: BUNDLES,
+    KeyShown: JWT_KEYS,
+    KeysEnded: JWT_KEYS,
+    StandingSet: STANDINGS,
 }
 """What other parts and other servers want to hear of: `store.changes.on(topic, act)`."""
 

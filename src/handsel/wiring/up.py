@@ -16,10 +16,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
-from handsel.agent import holdings as held
 from handsel.agent.adapters import ports
 from handsel.agent.adapters.programs import Program, ProgramPlace, end_left_behind, wait_until_listening
 from handsel.agent.adapters.runtime import Agent
+from handsel.agent.model import Start
 from handsel.authority.model import ALL_SERVICES
 from handsel.envoy.adapters.process import ProcessRecord
 from handsel.errors import HandselError, PortInUse, StateError
@@ -67,7 +67,7 @@ class Running:
 async def up(mesh: Mesh, state: Path, runtime: Path, envoy: Path | None, progress: Progress) -> AsyncIterator[Running]:
     """The mesh, running; at the end everything is drained and ended, and nothing is left behind."""
     places = state / "programs"
-    make_folder(state)
+    make_folder(state, passable=True)
     # First of all: whatever runs on this state belongs to whoever holds it.
     with hold_lock(state / "lock", "up"):
         make_folder(places)
@@ -115,7 +115,7 @@ async def _agent(
         ticket = await server.make_ticket(ALL_SERVICES, _TICKET_LIFETIME)
         opened = open_agent(
             state, runtime, ticket=ticket, url=server.url, address="127.0.0.1", envoy=envoy,
-            drain_seconds=_DRAIN_SECONDS,
+            drain_seconds=_DRAIN_SECONDS, allow_commands=True,  # the mesh file is of this host
         )  # fmt: skip
         async with opened as agent:
             with contextlib.suppress(TimeoutError):
@@ -124,7 +124,7 @@ async def _agent(
                     _READY_SECONDS,
                 )
             _check_ready(agent, members)
-            adopted = sum(proxy.adopted for proxy in agent.proxies.values())
+            adopted = sum(proxy.adopted for proxy in agent.proxies.by_name.values())
             step.say(f"joined; {_count(len(members), 'Envoy')} in sync" + (f", {adopted} adopted" if adopted else ""))
             steps.close()
             yield agent
@@ -163,7 +163,7 @@ async def _watch_over(running: Running, warn: Callable[[str], None]) -> None:
     """Restart programs that end, and say so; say it too when the agent had to restart an Envoy."""
     restarts: dict[str, int] = {}
     while True:
-        for name, proxy in running.agent.proxies.items():
+        for name, proxy in running.agent.proxies.by_name.items():
             if proxy.restarts > restarts.get(name, 0):
                 warn(f"the Envoy of {name} ended and is started again")
             restarts[name] = proxy.restarts
@@ -203,11 +203,11 @@ def _port(running: Running, service: Service) -> int:
 
 def _program(running: Running, service: Service, places: Path) -> Program:
     if service.sidecar:
-        variables = held.environment(running.agent.holdings.workloads[service.name], running.agent.layout)
+        start = running.agent.start_of(service.name)
     else:
-        variables = {"PORT": str(service.port)} if service.port else {}
+        start = Start({"PORT": str(service.port)} if service.port else {})
     place = ProgramPlace(places / f"{service.name}.pid", places / f"{service.name}.log", Path(running.mesh.folder))
-    return Program(service.name, service.command, {**variables, "PYTHONUNBUFFERED": "1"}, place)
+    return Program(service.name, service.command, start, place)
 
 
 def _check_ready(agent: Agent, members: Iterable[str]) -> None:

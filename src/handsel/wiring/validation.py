@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -21,7 +21,7 @@ from handsel.authority.status_places import EVERYTHING, Scope, StatusPlaces, lis
 from handsel.authority.va import lists
 from handsel.authority.va.lists import MESH, CrlMade, Newest, Plan
 from handsel.authority.va.status import StatusIndex
-from handsel.door.asgi import Routes
+from handsel.door.asgi import Request, Response, Routes
 from handsel.errors import Conflict, HandselError, Refused
 from handsel.model.authority import CrlSettings
 from handsel.pki.certificate import Certificate
@@ -68,8 +68,15 @@ class Validation:
 
     @property
     def mesh_crls(self) -> tuple[bytes, ...]:
-        """The lists of revoked identities, which go to the agents."""
-        return tuple(made.der for (_, name), made in sorted(self.shelf.by_name.items()) if name == MESH)
+        """The lists of revoked identities, which go to the agents: proxies refuse what a CA without a list signed."""
+        gone = self._authority.issuers().removed
+        lists = [made.der for (_, name), made in sorted(self.shelf.by_name.items()) if name == MESH]
+        return tuple(each for each in lists if signer_key_id(each) not in gone)
+
+    @property
+    def withdrawn(self) -> Mapping[str, int]:
+        """The identities of which a certificate was revoked, with the sequence of the last such revocation."""
+        return self.index.withdrawn
 
     def is_revoked(self, certificate: Certificate) -> bool:
         """Whether a certificate of a CA that signs now, or did before it was replaced, is revoked."""
@@ -85,6 +92,10 @@ class Validation:
     def routes(self) -> Routes:
         """OCSP, lists, CA certificates."""
         return {**self._ocsp.routes(), **self._crls.routes()}
+
+    async def answer(self, request: Request) -> Response:
+        """An OCSP request in the body, answered: for agents, which staple it."""
+        return await self._ocsp.post(request)
 
     async def start(self) -> None:
         """Read what is there, and make what is missing. What cannot be made now is tried again by `keep`."""
@@ -132,7 +143,7 @@ class Validation:
             await self._load_lists()
             if self.mesh_crls != before:
                 await self._on_mesh_crl()
-        elif any(each.is_identity for each in new):
+        elif any(each.identity for each in new):
             await self._build_mesh_crls()
 
     async def build(self, *, force: bool = False) -> list[CrlMade]:
@@ -173,9 +184,10 @@ class Validation:
         return [*issuers.by_name.values(), *issuers.retiring, *issuers.root_issuers]
 
     def _of_mesh(self) -> list[Issuer]:
-        """The CA of the mesh, and those before it whose leaves still live."""
+        """The CA of the mesh, those before it whose leaves still live, and the one that will sign soon."""
         issuers = self._authority.issuers()
-        return [issuers.mesh, *(each for each in issuers.retiring if each.name == issuers.mesh.name)]
+        others = (*issuers.retiring, *issuers.coming)
+        return [issuers.mesh, *(each for each in others if each.name == issuers.mesh.name)]
 
     def _plan(self, issuer: Issuer, *, force: bool) -> list[Plan]:
         force = force or self._signed_by.get(issuer.place, issuer.certificate.key_id) != issuer.certificate.key_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from handsel.errors import Bug
 from handsel.xds.resources import CLUSTER, ENDPOINT, Resource
@@ -15,9 +16,24 @@ class Snapshot:
 
     resources: Mapping[tuple[str, str], Resource]
 
-    def of_type(self, type_url: str) -> dict[str, Resource]:
+    def of_type(self, type_url: str) -> Mapping[str, Resource]:
         """The resources of one type by name."""
-        return {name: resource for (kind, name), resource in self.resources.items() if kind == type_url}
+        return self._by_type.get(type_url, {})
+
+    def get(self, type_url: str, name: str) -> Resource | None:
+        """What a client gets that asks for this name."""
+        return self.resources.get((type_url, name))
+
+    def awaits(self, _type_url: str, _name: str) -> bool:
+        """Whether a name that is not there may be so later, and is no mistake of the client's."""
+        return False
+
+    @cached_property
+    def _by_type(self) -> dict[str, dict[str, Resource]]:
+        by_type: dict[str, dict[str, Resource]] = {}
+        for (kind, name), resource in self.resources.items():
+            by_type.setdefault(kind, {})[name] = resource
+        return by_type
 
 
 EMPTY = Snapshot({})

@@ -12,19 +12,15 @@ Rules it keeps (xDS protocol, "Incremental xDS"):
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from handsel.xds.resources import ADDING_ORDER, CLUSTER, ENDPOINT, LISTENER, SECRET, Resource
+from handsel.xds.resources import ADDING_ORDER, CLUSTER, ENDPOINT, LISTENER, Resource
 from handsel.xds.snapshot import EMPTY, Snapshot
+from handsel.xds.subscriber import NAMED_BY, WILDCARD_TYPES, Rejected, differ
 
-# Types whose resources name those of another type: that one is taken away after they no longer do.
-_NAMED_BY = {SECRET: (CLUSTER, LISTENER), CLUSTER: (LISTENER,), ENDPOINT: (LISTENER,)}
 # What the client has of a resource after it refused something: anything, or nothing.
 _UNKNOWN = ""
-
-# A client that names no resource of these types wants them all (xDS protocol, "Wildcard").
-_WILDCARD_TYPES = (CLUSTER, LISTENER)
 
 
 @dataclass(frozen=True)
@@ -49,16 +45,7 @@ class Response:
     removed: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Rejected:
-    """The client refused these resources, and why."""
-
-    type_url: str
-    names: tuple[str, ...]
-    reason: str
-
-
-@dataclass
+@dataclass(slots=True)
 class _TypeState:
     """What the client has and wants of one type."""
 
@@ -66,33 +53,53 @@ class _TypeState:
     names: set[str] = field(default_factory=set)
     versions: dict[str, str] = field(default_factory=dict)  # what the client has, as far as we know
     good: dict[str, Resource] = field(default_factory=dict)  # the last version of each that it acknowledged
-    quarantined: set[tuple[str, str]] = field(default_factory=set)  # (name, version)
-    suspects: set[tuple[str, str]] = field(default_factory=set)  # refused together with others: sent again alone
-    unanswered: set[str] = field(default_factory=set)  # asked for, and neither sent nor known to be absent
+    quarantined: frozenset[tuple[str, str]] = frozenset()  # (name, version)
+    suspects: frozenset[tuple[str, str]] = frozenset()  # refused together with others: sent again alone
+    unanswered: frozenset[str] = frozenset()  # asked for, and neither sent nor known to be absent
     under_way: Response | None = None
 
 
 class DeltaStream:
-    """The server's half of a delta stream. Feed it `on_request` and `on_snapshot`; send what `responses` gives."""
+    """The server's half of a delta stream. Feed it `on_request` and `on_snapshot`; send what `responses` gives.
 
-    def __init__(self, snapshot: Snapshot = EMPTY) -> None:
+    A `patient` one says nothing of names that are granted but not there yet, instead of answering that they are absent.
+    """
+
+    __slots__ = ("_dirty", "_patient", "_sent", "_snapshot", "_types", "accepted", "rejections")
+
+    def __init__(self, snapshot: Snapshot = EMPTY, *, patient: bool = False) -> None:
         self._snapshot = snapshot
+        self._patient = patient
         self._types: dict[str, _TypeState] = {}
         self._sent = 0
-        self.rejections: list[Rejected] = []
+        self._dirty = False  # whether there may be something to send: most calls find nothing, and are free
+        self.rejections: tuple[Rejected, ...] = ()
+        self.accepted: tuple[Response, ...] = ()
 
-    def on_snapshot(self, snapshot: Snapshot) -> None:
-        """From now on the client should have this."""
-        self._snapshot = snapshot
+    def on_snapshot(self, snapshot: Snapshot) -> bool:
+        """From now on the client should have this. Whether that changes anything that it has asked for."""
+        before, self._snapshot = self._snapshot, snapshot
+        concerned = any(
+            differ(before, snapshot, type_url, None if state.wildcard else state.names)
+            for type_url, state in self._types.items()
+        )
+        if self._patient:  # what is waited for may be refused now
+            concerned = concerned or any(state.unanswered for state in self._types.values())
+        self._dirty = self._dirty or concerned
+        return concerned
 
     def on_request(self, request: Request) -> None:
         """A subscription, an ACK, a NACK, or several of them in one."""
         state = self._types.get(request.type_url)
         if state is None:
             state = self._types[request.type_url] = _TypeState()
-            state.wildcard = request.type_url in _WILDCARD_TYPES and not request.subscribe
+            state.wildcard = request.type_url in WILDCARD_TYPES and not request.subscribe
             state.versions.update(request.initial_versions)
+            self._dirty = True
         self._answer_under_way(state, request)
+        if not request.subscribe and not request.unsubscribe:
+            return
+        self._dirty = True
         if "*" in request.subscribe:
             state.wildcard = True
         added = {name for name in request.subscribe if name != "*"}
@@ -104,35 +111,71 @@ class DeltaStream:
         for name in request.unsubscribe:
             state.names.discard(name)
             state.versions.pop(name, None)
-            state.unanswered.discard(name)
+            state.unanswered -= {name}
         if "*" in request.unsubscribe:
             state.wildcard = False
             state.versions = {name: version for name, version in state.versions.items() if name in state.names}
 
     def responses(self) -> list[Response]:
         """Everything that may be sent now."""
+        if not self._dirty:
+            return []
         ready: list[Response] = []
+        # What waits for an ACK, be it of its own type or of another, is looked at again after that.
+        self._dirty = self.is_proxy
         for type_url in (*ADDING_ORDER, *(kind for kind in self._types if kind not in ADDING_ORDER)):
             state = self._types.get(type_url)
-            if state is None or state.under_way is not None:
+            if state is None:
                 continue
-            resources = self._to_send(type_url, state) if self._may_add(type_url) else ()
-            removed = self._to_remove(type_url, state)
+            if state.under_way is not None:
+                self._dirty = True
+                continue
+            self._dirty = self._dirty or bool(state.suspects)
+            wanted = self._wanted(type_url, state)
+            offers = self._offers(state, wanted)
+            resources = self._to_send(state, offers) if self._may_add(type_url) else ()
+            removed = self._to_remove(type_url, state, wanted, offers)
             if resources or removed:
                 ready.append(self._respond(type_url, state, resources, removed))
         return ready
 
     @property
-    def in_sync(self) -> bool:
+    def is_proxy(self) -> bool:
+        """Whether the client takes clusters or listeners."""
+        return CLUSTER in self._types or LISTENER in self._types
+
+    @property
+    def settled(self) -> bool:
         """Whether the client has acknowledged everything of the snapshot that it subscribed to, and refused nothing."""
-        if LISTENER not in self._types:
-            return False
         return all(
             state.under_way is None
-            and not state.quarantined & {(r.name, r.version) for r in self._wanted(type_url, state).values()}
-            and all(state.versions.get(n) == r.version for n, r in self._wanted(type_url, state).items())
+            and all(
+                state.versions.get(name) == resource.version and (name, resource.version) not in state.quarantined
+                for name, resource in self._wanted(type_url, state).items()
+            )
             for type_url, state in self._types.items()
         )
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether the client is settled and has asked for listeners."""
+        return LISTENER in self._types and self.settled
+
+    @property
+    def asked(self) -> int:
+        """How many names and types the client has subscribed to."""
+        return sum(1 + max(len(state.names), len(state.versions)) for state in self._types.values())
+
+    def wants(self, type_url: str) -> bool:
+        """Whether the client has asked for anything of this type."""
+        return type_url in self._types
+
+    def names(self, type_url: str) -> Iterable[str]:
+        """The names of this type that the client is subscribed to."""
+        state = self._types.get(type_url)
+        if state is None:
+            return ()
+        return {*state.names, *self._snapshot.of_type(type_url)} if state.wildcard else state.names
 
     def has(self, type_url: str, name: str, version: str) -> bool:
         """Whether the client has acknowledged this version."""
@@ -149,11 +192,13 @@ class DeltaStream:
         answered = {(resource.name, resource.version) for resource in response.resources}
         state.suspects -= answered
         if request.error is None:
+            self.accepted += (response,)
             for resource in response.resources:
                 state.good[resource.name] = resource
             for name in response.removed:
                 state.good.pop(name, None)
             return
+        self._dirty = True
         # A client may take over all, some or nothing of what it refuses; the next `responses` sends the last good
         # versions, and takes away again what was to go.
         if response.resources:
@@ -163,35 +208,42 @@ class DeltaStream:
             state.suspects |= answered
             return
         state.quarantined |= answered
-        self.rejections.append(Rejected(request.type_url, tuple(name for name, _ in answered), request.error))
+        self.rejections += (Rejected(request.type_url, tuple(name for name, _ in answered), request.error),)
 
-    def _wanted(self, type_url: str, state: _TypeState) -> dict[str, Resource]:
-        there = self._snapshot.of_type(type_url)
-        return there if state.wildcard else {name: there[name] for name in state.names if name in there}
+    def _wanted(self, type_url: str, state: _TypeState) -> Mapping[str, Resource]:
+        if state.wildcard:
+            return self._snapshot.of_type(type_url)
+        found = ((name, self._snapshot.get(type_url, name)) for name in state.names)
+        return {name: resource for name, resource in found if resource is not None}
 
-    def _offers(self, type_url: str, state: _TypeState) -> dict[str, Resource]:
+    def _offers(self, state: _TypeState, wanted: Mapping[str, Resource]) -> Mapping[str, Resource]:
         """What the client may get of what it wants: the newest version, or the last good one when it refused that."""
+        if not state.quarantined:
+            return wanted
         offers: dict[str, Resource] = {}
-        for name, wanted in self._wanted(type_url, state).items():
-            for resource in (state.good.get(name), wanted):
+        for name, newest in wanted.items():
+            for resource in (state.good.get(name), newest):
                 if resource is not None and (name, resource.version) not in state.quarantined:
                     offers[name] = resource
         return offers
 
-    def _to_send(self, type_url: str, state: _TypeState) -> tuple[Resource, ...]:
-        offers = self._offers(type_url, state)
+    def _to_send(self, state: _TypeState, offers: Mapping[str, Resource]) -> tuple[Resource, ...]:
         chosen = [resource for name, resource in offers.items() if state.versions.get(name) != resource.version]
-        suspects = [resource for resource in chosen if (resource.name, resource.version) in state.suspects]
+        suspects = [each for each in chosen if (each.name, each.version) in state.suspects] if state.suspects else []
         return tuple(suspects[:1] or chosen)
 
-    def _to_remove(self, type_url: str, state: _TypeState) -> tuple[str, ...]:
-        wanted = self._wanted(type_url, state)
+    def _to_remove(
+        self, type_url: str, state: _TypeState, wanted: Mapping[str, Resource], offers: Mapping[str, Resource]
+    ) -> tuple[str, ...]:
         gone = [name for name in state.versions if name not in wanted]
-        if gone and not all(self._settled(kind) for kind in _NAMED_BY.get(type_url, ())):
+        if gone and not all(self._settled(kind) for kind in NAMED_BY.get(type_url, ())):
             gone = []
+        if not state.unanswered:
+            return tuple(gone)
         # A name that was asked for and cannot be had gets a definite answer (SDS and EDS would warm for ever).
-        offers = self._offers(type_url, state)
         absent = [name for name in state.unanswered if name not in offers and name not in gone]
+        if self._patient:
+            absent = [name for name in absent if not self._snapshot.awaits(type_url, name)]
         return (*gone, *absent)
 
     def _may_add(self, type_url: str) -> bool:
@@ -225,4 +277,8 @@ class DeltaStream:
             state.versions.pop(name, None)
         state.unanswered -= {resource.name for resource in resources} | set(removed)
         state.under_way = response
+        if type_url == CLUSTER and ENDPOINT in self._types:
+            # A cluster that is replaced waits for its endpoints again, and Envoy does not ask for what it has.
+            for resource in resources:
+                self._types[ENDPOINT].versions.pop(resource.name, None)
         return response

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from handsel.agent import holdings as held
+from handsel.agent.adapters.delivery_control import DeliveryDoor
 from handsel.agent.adapters.runtime import Agent
 from handsel.door.asgi import Handler, Request, Response
 from handsel.errors import UsageError
@@ -20,9 +20,10 @@ class ControlDoor:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._deliveries = DeliveryDoor(agent.deliveries, lambda: agent.holdings)
 
     def routes(self) -> dict[tuple[str, str], Handler]:
-        return {("GET", "/v1/status"): self.status, ("GET", "/v1/environment"): self.environment}
+        return {("GET", "/v1/status"): self.status, ("GET", "/v1/start"): self.start, **self._deliveries.routes()}
 
     async def status(self, _request: Request) -> Response:
         """How this host is."""
@@ -31,12 +32,15 @@ class ControlDoor:
                 "agent": self._agent.enrolment.agent_id,
                 "server": self._agent.enrolment.url,
                 "server_problem": self._agent.server_problem,
+                "state_problem": self._agent.state_problem,
+                "clock_problem": self._agent.clock.problem,
                 "workloads": [self._workload(name) for name in self._agent.holdings.workloads],
+                "deliveries": self._deliveries.shown(),
             }
         )
 
-    async def environment(self, request: Request) -> Response:
-        """What a program of a service finds in its environment, once its proxy is ready to take its calls."""
+    async def start(self, request: Request) -> Response:
+        """How a program of a service is started, once its proxy is ready to take its calls."""
         name = request.query.get("service", "")
         agent = self._agent
         try:
@@ -49,11 +53,13 @@ class ControlDoor:
             raise UsageError(self._why_not_ready(name)) from error
         if name not in agent.holdings.workloads:
             raise UsageError(self._why_not_ready(name))
-        return _answer(held.environment(agent.holdings.workloads[name], agent.layout))
+        start = agent.start_of(name)
+        owner = [start.owner.uid, start.owner.gid] if start.owner else None
+        return _answer({"environment": dict(start.environment), "owner": owner, "hosts": start.hosts})
 
     def _workload(self, name: str) -> dict[str, Any]:
         workload = self._agent.holdings.workloads[name]
-        ads, proxy = self._agent.ads.get(name), self._agent.proxies.get(name)
+        ads, proxy = self._agent.ads.get(name), self._agent.proxies.by_name.get(name)
         pair, ports = workload.key_pair, workload.ports
         return {
             "service": name,
@@ -62,6 +68,10 @@ class ControlDoor:
             "in_sync": bool(ads and ads.in_sync),
             "rejections": [{"names": r.names, "reason": r.reason} for r in ads.rejections] if ads else [],
             "missing": self._agent.missing_secrets(name),
+            "user": {"uid": workload.owner.uid, "gid": workload.owner.gid} if workload.owner else None,
+            "user_problem": self._agent.seat_problem(name),
+            "acme": self._agent.acme.shown(name),
+            "names": dict(workload.assigned.hosts) if ports and ports.addresses else {},
             "envoy": proxy.record.pid if proxy and proxy.record else None,
             "envoy_restarts": proxy.restarts if proxy else 0,
             "adopted": bool(proxy and proxy.adopted),
@@ -71,7 +81,7 @@ class ControlDoor:
             } if pair else None,
             "ports": {
                 "application": ports.application, "mesh": ports.mesh, "proxy": ports.proxy,
-                "callees": dict(ports.callees),
+                "callees": dict(ports.callees), "addresses": dict(ports.addresses),
             } if ports else None,
         }  # fmt: skip
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from handsel.agent import staples
 from handsel.agent.layout import Layout, WorkloadLayout
-from handsel.agent.model import Enrolment, Holdings, KeyPair, Ports, Workload
+from handsel.agent.model import Enrolment, Holdings, KeyPair, Owner, Ports, Staple, Workload
 from handsel.agent.stores import ENDINGS, StoreFile, key_stores, trust_stores
 from handsel.errors import ProtocolError, StateError
-from handsel.link.messages import AssignedWorkload, Assignment, Resources, Signing
+from handsel.link.messages import AssignedWorkload, Assignment, Bundle, Resources
 from handsel.pki.certificate import Certificate, parse_pem, to_pem
 from handsel.pki.keys import PrivateKey
 from handsel.pki.names import TrustDomain
+from handsel.pki.pem_blocks import written
 from handsel.pki.secret import Secret
 from handsel.store.adapters.files import hold_lock, make_folder, write_file
 
@@ -31,7 +34,7 @@ class AgentFolder:
     def prepare(self) -> None:
         """Make the folders, 0700. Raises `StateError`."""
         for folder in (self.layout.state, self.layout.workloads, self.layout.runtime.parent, self.layout.runtime):
-            make_folder(folder)
+            make_folder(folder, passable=True)
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
@@ -44,7 +47,8 @@ class AgentFolder:
         try:
             content = json.loads(self.layout.enrolment.read_text())
             url, domain, agent_id = content["url"], TrustDomain(content["trust_domain"]), content["agent_id"]
-            return Enrolment(url, domain, agent_id, tuple(str(each) for each in content.get("others", ())))
+            others = tuple(str(each) for each in content.get("others", ()))
+            return Enrolment(url, domain, agent_id, others, str(content.get("machine", "")))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -53,14 +57,17 @@ class AgentFolder:
     def save_enrolment(self, enrolment: Enrolment, pair: KeyPair, holdings: Holdings) -> None:
         """Remember that the host has joined; the enrolment last, since it says that the rest is whole."""
         self.save_own(pair)
-        write_file(self.layout.roots, to_pem(holdings.roots))
+        self._save_bundle(holdings)
+        self.write_enrolment(enrolment)
+        self.layout.prepared_key.unlink(missing_ok=True)
+
+    def write_enrolment(self, enrolment: Enrolment) -> None:
+        """The enrolment alone, as it is by now."""
         content = {
             "url": enrolment.url, "trust_domain": str(enrolment.trust_domain), "agent_id": enrolment.agent_id,
-            "others": list(enrolment.others),
+            "others": list(enrolment.others), "machine": enrolment.machine,
         }  # fmt: skip
         write_file(self.layout.enrolment, json.dumps(content).encode())
-
-        self.layout.prepared_key.unlink(missing_ok=True)
 
     def prepared_key(self, *, make: bool = False) -> PrivateKey | None:
         """The key that was made before joining. `make`: make it now if there is none. Raises `StateError`."""
@@ -92,24 +99,27 @@ class AgentFolder:
 
     def load(self) -> Holdings:
         """Everything that was held when the last agent ended. What cannot be read is asked for again."""
-        holdings = Holdings(self._roots())
-        whole = True
+        bundle, whole = self._bundle()
+        workloads: dict[str, Workload] = {}
         for folder in sorted(self.layout.workloads.iterdir()):
             workload = self._load_workload(self.layout.of(folder.name))
             if workload is None:
                 whole = False
             else:
-                holdings = holdings.with_workload(workload)
+                workloads[workload.service] = workload
         try:
             content = json.loads(self.layout.watch.read_text())
-            sequence, signing = int(content["sequence"]), _read_signing(content.get("signing"))
+            sequence, digests = int(content["sequence"]), _read_digests(content["digests"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            sequence, signing = 0, None
-        return Holdings(holdings.roots, holdings.workloads, sequence if whole else 0, signing)
+            sequence, digests = 0, {}
+        return Holdings(bundle, workloads, sequence if whole else 0, digests)
 
-    def _roots(self) -> tuple[Certificate, ...]:
+    def _bundle(self) -> tuple[Bundle, bool]:
+        """Whom to believe, and whether that is all that the server said; the roots alone are enough to ask again."""
+        with contextlib.suppress(OSError, ProtocolError):
+            return Bundle.decode(self.layout.bundle.read_bytes()), True
         try:
-            return parse_pem(self.layout.roots.read_bytes())
+            return Bundle(parse_pem(self.layout.roots.read_bytes())), False
         except (OSError, ValueError) as error:
             raise StateError(
                 f"the roots in {self.layout.roots} cannot be read: {error}",
@@ -119,8 +129,8 @@ class AgentFolder:
     def save(self, before: Holdings, after: Holdings) -> None:
         """Write what has changed, the sequence last. Raises `StateError`."""
         try:
-            if before.roots != after.roots:
-                write_file(self.layout.roots, to_pem(after.roots))
+            if before.bundle != after.bundle or _opens(before) != _opens(after):
+                self._save_bundle(after)
             for service, workload in after.workloads.items():
                 was = before.workloads.get(service)
                 if was != workload:
@@ -128,8 +138,8 @@ class AgentFolder:
                 self._save_stores(before, was, after, workload)
             for service in before.workloads.keys() - after.workloads.keys():
                 shutil.rmtree(self.layout.of(service).folder, ignore_errors=True)
-            if (before.sequence, before.signing) != (after.sequence, after.signing):
-                content = {"sequence": after.sequence, "signing": _signing_content(after.signing)}
+            if (before.sequence, before.digests) != (after.sequence, after.digests):
+                content = {"sequence": after.sequence, "digests": _digests_content(after.digests)}
                 write_file(self.layout.watch, json.dumps(content).encode())
         except OSError as error:
             raise StateError(
@@ -137,13 +147,25 @@ class AgentFolder:
                 next_step="check the disk and the folder's mode",
             ) from error
 
+    def _save_bundle(self, holdings: Holdings) -> None:
+        """Whom to believe: as the server said it, and as files for programs."""
+        public = _opens(holdings)
+        write_file(self.layout.roots, to_pem(holdings.roots), public=public)
+        lists = b"".join(written("X509 CRL", each) for each in holdings.crls)
+        write_file(self.layout.revoked, lists, public=public)
+        write_file(self.layout.bundle, holdings.bundle.encode())
+
     def _save_workload(self, before: Workload | None, workload: Workload) -> None:
         place = self.layout.of(workload.service)
-        make_folder(place.folder)
-        if workload.ports is not None and (before is None or before.ports != workload.ports):
-            write_file(place.ports, json.dumps(_ports_content(workload.ports)).encode())
-        if before is None or before.key_pair != workload.key_pair:
-            _save_pair(place, workload.key_pair)
+        was = before.owner if before else None
+        self._open_to(workload.owner, place)
+        placed = (workload.ports, workload.owner)
+        if workload.ports is not None and (before is None or (before.ports, before.owner) != placed):
+            write_file(place.ports, json.dumps(_ports_content(workload.ports, workload.owner)).encode())
+        if before is None or before.key_pair != workload.key_pair or was != workload.owner:
+            _save_pair(place, workload.key_pair, workload.owner)
+        if workload.staple is not None and (before is None or before.staple != workload.staple):
+            write_file(place.staple, workload.staple.answer)
         if before is None or before.resources != workload.resources:
             if workload.resources is not None:
                 write_file(place.resources, workload.resources.encode())
@@ -152,75 +174,102 @@ class AgentFolder:
         if before is None or before.assigned != workload.assigned:
             write_file(place.assigned, Assignment((workload.assigned,)).encode())
 
+    def _open_to(self, owner: Owner | None, place: WorkloadLayout) -> None:
+        """Let a workload's user pass through our folders to its own, where it may read what is given to its group."""
+        layout = self.layout
+        if owner is None:
+            make_folder(place.folder)
+            return
+        for folder in (layout.state.parent, layout.state, layout.workloads, layout.runtime.parent, layout.runtime):
+            folder.chmod(0o711)
+        place.folder.mkdir(mode=0o700, exist_ok=True)
+        os.chown(place.folder, -1, owner.gid)
+        place.folder.chmod(0o750)
+
     def _save_stores(self, before: Holdings, was: Workload | None, after: Holdings, workload: Workload) -> None:
         """Key stores for a program that makes its own TLS; the trust first, so that a new root is believed in time."""
         place, formats = self.layout.of(workload.service), workload.assigned.stores
-        new_formats = was is None or was.assigned.stores != formats
+        new_formats = was is None or (was.assigned.stores, was.owner) != (formats, workload.owner)
         if new_formats:
             for name in set(ENDINGS) - set(formats):
                 for half in ("trust", "identity"):
                     (place.folder / f"{half}.{ENDINGS[name]}").unlink(missing_ok=True)
         if not formats:
             return
-        now = datetime.now(UTC)
+        now, group = datetime.now(UTC), _group(workload.owner)
         files: list[StoreFile] = []
         if new_formats or before.roots != after.roots:
-            files += trust_stores(formats, after.roots, _store_password(place), now)
+            files += trust_stores(formats, after.roots, _store_password(place, group), now)
         pair = workload.key_pair
         if pair is not None and (new_formats or was is None or was.key_pair != pair):
-            files += key_stores(formats, pair, _store_password(place), now)
+            files += key_stores(formats, pair, _store_password(place, group), now)
         for each in files:
-            write_file(place.folder / each.name, each.content)
+            write_file(place.folder / each.name, each.content, group=group)
 
     def _load_workload(self, place: WorkloadLayout) -> Workload | None:
         try:
             assigned: AssignedWorkload = Assignment.decode(place.assigned.read_bytes()).workloads[0]
             resources = Resources.decode(place.resources.read_bytes()) if place.resources.exists() else None
-            ports = _load_ports(place.ports)
+            ports, owner = _load_ports(place.ports)
         except (OSError, ProtocolError, IndexError, ValueError, KeyError, TypeError):
             return None
-        return Workload(assigned, ports, _load_pair(place.key, place.chain), resources)
+        pair = _load_pair(place.key, place.chain)
+        return Workload(assigned, ports, pair, resources, owner, staple=_load_staple(place.staple, pair))
 
 
-def _signing_content(signing: Signing | None) -> dict[str, str] | None:
-    return {"key_id": signing.key_id.hex(), "since": signing.since.isoformat()} if signing else None
+def _digests_content(digests: Mapping[tuple[str, str], bytes]) -> list[list[str]]:
+    return [[kind, key, digest.hex()] for (kind, key), digest in digests.items()]
 
 
-def _read_signing(content: dict[str, str] | None) -> Signing | None:
-    return Signing(bytes.fromhex(content["key_id"]), datetime.fromisoformat(content["since"])) if content else None
+def _read_digests(content: list[list[str]]) -> dict[tuple[str, str], bytes]:
+    return {(kind, key): bytes.fromhex(digest) for kind, key, digest in content}
 
 
-def _store_password(place: WorkloadLayout) -> Secret:
+def _store_password(place: WorkloadLayout, group: int | None) -> Secret:
     """Made once: programs read it when they start."""
     if not place.store_password.exists():
-        write_file(place.store_password, secrets.token_hex(16).encode())
+        write_file(place.store_password, secrets.token_hex(16).encode(), group=group)
     return Secret(place.store_password.read_bytes())
 
 
-def _save_pair(place: WorkloadLayout, pair: KeyPair | None) -> None:
+def _opens(holdings: Holdings) -> bool:
+    """Whether programs of other users read here."""
+    return any(each.owner for each in holdings.workloads.values())
+
+
+def _group(owner: Owner | None) -> int | None:
+    return owner.gid if owner else None
+
+
+def _save_pair(place: WorkloadLayout, pair: KeyPair | None, owner: Owner | None) -> None:
     if pair is None:
         place.key.unlink(missing_ok=True)
         place.chain.unlink(missing_ok=True)
     else:
-        write_file(place.key, pair.key.pem().reveal())
-        write_file(place.chain, to_pem(pair.chain))
+        write_file(place.key, pair.key.pem().reveal(), group=_group(owner))
+        write_file(place.chain, to_pem(pair.chain), group=_group(owner))
 
 
-def _ports_content(ports: Ports) -> dict[str, object]:
+def _ports_content(ports: Ports, owner: Owner | None) -> dict[str, object]:
     return {
         "application": ports.application,
         "mesh": ports.mesh,
         "proxy": ports.proxy,
         "callees": dict(ports.callees),
+        "addresses": dict(ports.addresses),
+        "owner": [owner.uid, owner.gid] if owner else None,
     }
 
 
-def _load_ports(path: Path) -> Ports | None:
+def _load_ports(path: Path) -> tuple[Ports | None, Owner | None]:
     if not path.exists():
-        return None
+        return None, None
     content = json.loads(path.read_text())
     callees = {str(name): int(port) for name, port in content["callees"].items()}
-    return Ports(int(content["application"]), int(content["mesh"]), int(content["proxy"]), callees)
+    addresses = {str(name): str(address) for name, address in content.get("addresses", {}).items()}
+    ports = Ports(int(content["application"]), int(content["mesh"]), int(content["proxy"]), callees, addresses)
+    owner = content.get("owner")
+    return ports, Owner(int(owner[0]), int(owner[1])) if owner else None
 
 
 def _load_key(path: Path) -> PrivateKey:
@@ -228,6 +277,13 @@ def _load_key(path: Path) -> PrivateKey:
         return PrivateKey.from_pem(path.read_bytes())
     except (OSError, ValueError) as error:
         raise StateError(f"the key in {path} cannot be read: {error}", next_step="join again") from error
+
+
+def _load_staple(path: Path, pair: KeyPair | None) -> Staple | None:
+    try:
+        return staples.read(path.read_bytes(), pair.leaf.serial) if pair else None
+    except (OSError, ValueError):
+        return None
 
 
 def _load_pair(key_path: Path, chain_path: Path) -> KeyPair | None:

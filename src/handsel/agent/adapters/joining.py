@@ -10,11 +10,15 @@ from handsel.agent.join import Way
 from handsel.agent.model import Enrolment, Holdings, KeyPair
 from handsel.errors import NotAuthorised
 from handsel.link.adapters.http_client import LinkClient
+from handsel.link.messages import Bundle
 from handsel.pki.keys import PrivateKey
 
 
-async def enrol(folder: AgentFolder, way: Way) -> Enrolment:
-    """Join and remember it. Raises `TicketRefused`, `Refused`, `Unreachable`, `NotAuthorised`, `StateError`."""
+async def enrol(folder: AgentFolder, way: Way, machine: str = "") -> Enrolment:
+    """Join and remember it, and the `machine` that did.
+
+    Raises `TicketRefused`, `Refused`, `Unreachable`, `NotAuthorised`, `StateError`.
+    """
     key = folder.prepared_key() or PrivateKey.generate()
     recovery_key = PrivateKey.generate()
     roots = way.roots or None
@@ -25,9 +29,9 @@ async def enrol(folder: AgentFolder, way: Way) -> Enrolment:
         sent = join.request(way, key, recovery_key, challenge, seen, socket.gethostname())
         answer = await client.join(sent.request)
     join.check_answer(way, sent, answer)
-    enrolment = Enrolment(way.url, answer.trust_domain, answer.agent_id, way.others)
+    enrolment = Enrolment(way.url, answer.trust_domain, answer.agent_id, way.others, machine)
     folder.save_recovery_key(recovery_key)
-    folder.save_enrolment(enrolment, service.check_pair(key, answer.chain), Holdings(answer.roots))
+    folder.save_enrolment(enrolment, service.check_pair(key, answer.chain), Holdings(Bundle(answer.roots)))
     return enrolment
 
 

@@ -6,19 +6,23 @@ The record lets the next start end a program that was left behind when its start
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from handsel.agent import renewal
+from handsel.agent.adapters import launch
 from handsel.agent.holdings import program_environment
+from handsel.agent.model import Start
 from handsel.envoy.adapters import process
 from handsel.envoy.adapters.process import ProcessRecord
 from handsel.errors import UsageError
@@ -40,9 +44,12 @@ class ProgramPlace:
 class Program:
     """One service's program. `watch_over` is called again and again."""
 
-    def __init__(self, service: str, command: Sequence[str], variables: Mapping[str, str], place: ProgramPlace) -> None:
+    def __init__(self, service: str, command: Sequence[str], start: Start, place: ProgramPlace) -> None:
         self.service = service
-        self._command = command
+        self._program = command
+        owner = (start.owner.uid, start.owner.gid) if start.owner else None
+        self._command = launch.command(command, owner, start.hosts)
+        variables = {**start.environment, "PYTHONUNBUFFERED": "1"}
         self._environment = program_environment(os.environ, variables, Path(sys.executable).parent)
         self._place = place
         self._child: subprocess.Popen[bytes] | None = None
@@ -55,6 +62,7 @@ class Program:
     def start(self) -> None:
         """Start it now. Raises `UsageError` when there is no such program."""
         self._started_at = time.monotonic()
+        self._check()
         descriptor = os.open(self._place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             self._child = subprocess.Popen(  # noqa: S603  # what the mesh file says, split into words, no shell
@@ -67,15 +75,24 @@ class Program:
                 start_new_session=True,
             )
         except OSError as error:
-            raise UsageError(
-                f"the command of {self.service} cannot be started: {self._command[0]}: {error.strerror}",
-                next_step="check its `command` in the mesh file",
-            ) from error
+            raise self._not_started(error.strerror or "") from error
         finally:
             os.close(descriptor)
         started = ProcessRecord.of(self._child.pid)
         if started is not None:
             started.save(self._place.record)
+
+    def _check(self) -> None:
+        name = self._program[0]
+        found = self._place.folder / name if "/" in name else shutil.which(name, path=self._environment["PATH"])
+        if found is None or not Path(found).exists():
+            raise self._not_started(os.strerror(errno.ENOENT))
+
+    def _not_started(self, why: str) -> UsageError:
+        return UsageError(
+            f"the command of {self.service} cannot be started: {self._program[0]}: {why}",
+            next_step="check its `command` in the mesh file",
+        )
 
     def watch_over(self) -> int | None:
         """Restart it when it has ended. Returns the exit status of an end that was seen just now."""

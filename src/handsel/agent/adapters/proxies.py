@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import structlog
 
 from handsel.agent import renewal
-from handsel.agent.layout import WorkloadLayout
+from handsel.agent.layout import Layout, WorkloadLayout
 from handsel.envoy.adapters import admin, process
 from handsel.envoy.adapters.process import ProcessRecord
 from handsel.envoy.bootstrap import bootstrap
@@ -23,22 +24,75 @@ from handsel.errors import ProtocolError
 _log = structlog.get_logger("handsel.agent")
 # An Envoy that ran for so long has not failed at its start: its next start is not delayed.
 _STEADY_SECONDS = 5.0
+_SHORTEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 1.0
 LARGEST_ACCESS_LOG = 64 << 20
 """Bytes of an access log before it is put aside; one older log is kept."""
 
 
-class Proxy:
-    """One workload's Envoy. `watch_over` is called again and again; it starts what does not run."""
+class Proxies:
+    """The Envoys of a host, by workload. `on_end` is called when one of them ends."""
 
-    def __init__(self, binary: Path, place: WorkloadLayout) -> None:
+    def __init__(self, binary: Path, layout: Layout, on_end: Callable[[], None]) -> None:
+        self._binary = binary
+        self._layout = layout
+        self._on_end = on_end
+        self.by_name: dict[str, Proxy] = {}
+
+    def watch_over(self, names: Iterable[str]) -> None:
+        """An Envoy for each of these: started when it does not run and is not waiting after a failure."""
+        for name in names:
+            if name not in self.by_name:
+                self.by_name[name] = Proxy(self._binary, self._layout.of(name), self._on_end)
+            self.by_name[name].watch_over()
+
+    async def limit_logs(self) -> None:
+        for proxy in list(self.by_name.values()):
+            await proxy.limit_log()
+
+    def seconds_to_wait(self) -> float:
+        """Until the next one may be started again after a failure."""
+        return min((each.seconds_to_wait for each in self.by_name.values()), default=_LONGEST_WAIT_SECONDS)
+
+    async def take_away(self, name: str) -> None:
+        """End a workload's Envoy at once."""
+        if name in self.by_name:
+            await self.by_name.pop(name).drain(0)
+
+    async def drain(self, seconds: float) -> None:
+        """End all of them, side by side."""
+        await asyncio.gather(*(proxy.drain(seconds) for proxy in self.by_name.values()))
+
+    def leave(self) -> None:
+        """Watch no more; they run on."""
+        for proxy in self.by_name.values():
+            proxy.leave()
+
+
+class Proxy:
+    """One workload's Envoy. `watch_over` is called again and again; it starts what does not run.
+
+    `on_end` is called when it ends.
+    """
+
+    def __init__(self, binary: Path, place: WorkloadLayout, on_end: Callable[[], None] = lambda: None) -> None:
         self._binary = binary
         self._place = place
+        self._on_end = on_end
+        self._watched: int | None = None  # a descriptor of the process, pidfd_open(2)
         self._failures = 0
         self._started_at = 0.0
         self._not_before = 0.0
         self.restarts = 0
         self.record = self._adopt()
         self.adopted = self.record is not None
+        self._watch()
+
+    @property
+    def seconds_to_wait(self) -> float:
+        """Until it may be started again after a failure."""
+        if self.record is not None:
+            return _LONGEST_WAIT_SECONDS
+        return min(max(self._not_before - time.monotonic(), _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
 
     def watch_over(self) -> None:
         """Start the Envoy when it does not run and is not waiting after a failure."""
@@ -64,10 +118,32 @@ class Proxy:
 
     async def drain(self, seconds: float) -> None:
         """End it after its requests under way."""
+        self.leave()
         if self.record is not None:
             await process.drain_and_end(self.record, self._place.sockets.admin, drain_seconds=seconds)
         self._place.envoy_record.unlink(missing_ok=True)
         self._place.sockets.admin.unlink(missing_ok=True)
+
+    def leave(self) -> None:
+        """Hear no more of its end."""
+        if self._watched is not None:
+            asyncio.get_running_loop().remove_reader(self._watched)
+            os.close(self._watched)
+            self._watched = None
+
+    def _watch(self) -> None:
+        self.leave()
+        if self.record is None:
+            return
+        try:
+            self._watched = os.pidfd_open(self.record.pid)
+        except OSError:  # it has ended just now: whoever looks next finds that out
+            return
+        asyncio.get_running_loop().add_reader(self._watched, self._heard)
+
+    def _heard(self) -> None:
+        self.leave()
+        self._on_end()
 
     def _adopt(self) -> ProcessRecord | None:
         """The Envoy that the last agent left running, if its bootstrap is still what we would write."""
@@ -100,15 +176,11 @@ class Proxy:
             log=self._place.envoy_log,
             record=self._place.envoy_record,
         )
+        self._watch()
         _log.info("envoy started", service=self._place.service, pid=self.record.pid)
 
     def _bootstrap(self) -> dict[str, object]:
         return bootstrap(self._place.service, self._place.sockets)
-
-
-async def drain_all(proxies: Mapping[str, Proxy], seconds: float) -> None:
-    """End all of them, side by side."""
-    await asyncio.gather(*(proxy.drain(seconds) for proxy in proxies.values()))
 
 
 def _answers(admin: Path) -> bool:

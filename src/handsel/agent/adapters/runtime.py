@@ -1,9 +1,12 @@
-"""The living agent: four loops over one set of holdings.
+"""The living agent: seven loops over one set of holdings.
 
 - `_watch` takes frames from the server and keeps them.
 - `_talk` asks for what is due and reports what has changed; it waits when the server is away.
 - `_supervise` keeps an Envoy running for each workload.
 - `_look_at_files` reads secrets that lie in files of the host.
+- `_deliver` fetches the secrets that are granted to its services, and takes them away again.
+- `_write_files` keeps keys, certificates and roots as files, for programs that want them so.
+- `_keep_acme` orders and renews what services want of ACME CAs.
 
 None of them needs another to be well: with the server gone, proxies are served and restarted from the holdings.
 """
@@ -12,39 +15,50 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from handsel.agent import holdings as held
-from handsel.agent import renewal, service
+from handsel.agent import renewal, service, staples
+from handsel.agent.adapters.acme_certificates import AcmeCertificates
+from handsel.agent.adapters.acme_orders import OwnServer
+from handsel.agent.adapters.deliveries import Deliveries
 from handsel.agent.adapters.files import AgentFolder
 from handsel.agent.adapters.joining import recover
-from handsel.agent.adapters.ports import chooser
-from handsel.agent.adapters.proxies import Proxy, drain_all
+from handsel.agent.adapters.proxies import Proxies
+from handsel.agent.adapters.seats import Seats
+from handsel.agent.adapters.secret_delivery import SecretDelivery
 from handsel.agent.adapters.secret_files import SecretFiles
+from handsel.agent.adapters.workload_api import WorkloadApi
+from handsel.agent.clock import LARGEST_SKEW, Clock
 from handsel.agent.layout import Layout
-from handsel.agent.model import Enrolment, Holdings, KeyPair, Ports, Workload
-from handsel.errors import Bug, HandselError, NotAuthorised, ProtocolError
+from handsel.agent.model import Enrolment, Holdings, KeyPair, Owner, Ports, Start, Workload
+from handsel.errors import Bug, HandselError, NotAuthorised, ProtocolError, StateError, Unreachable
 from handsel.link.adapters.http_client import LinkClient
-from handsel.link.messages import Rejection, RenewRequest, Report, WorkloadReport
+from handsel.link.jwt import JwtRequest, JwtResponse
+from handsel.link.messages import Bundle, Index, Rejection, RenewRequest, Report, WorkloadReport, time_of
 from handsel.pki import csr
-from handsel.pki.certificate import Certificate
 from handsel.pki.keys import PrivateKey
+from handsel.store.adapters.files import write_file
 from handsel.xds.adapters.grpc_server import AdsServer
 from handsel.xds.endpoints import one_endpoint
+from handsel.xds.names import Names
 from handsel.xds.resources import ENDPOINT, Resource
 from handsel.xds.snapshot import Snapshot
 
 _log = structlog.get_logger("handsel.agent")
-_SUPERVISE_SECONDS = 0.1
 _FILES_SECONDS = 0.5
 # A burst of changes (a start, a rotation) is one report.
 _QUIET_SECONDS = 0.02
 _SWAP_SECONDS = 3.0
+_AGAIN_SECONDS, _LONGEST_PAUSE = 0.1, timedelta(seconds=10)
 # After Envoy's main thread has acknowledged, its worker needs a moment to know.
 _SPREAD_SECONDS = 0.05
 
@@ -52,39 +66,62 @@ _SPREAD_SECONDS = 0.05
 class Agent:
     """The agent of one host, from `start` to `stop`. `problems` says what keeps it from being well."""
 
-    def __init__(self, folder: AgentFolder, enrolment: Enrolment, binary: Path, address: str) -> None:
+    def __init__(
+        self, folder: AgentFolder, enrolment: Enrolment, binary: Path, address: str, *, allow_commands: bool = False
+    ) -> None:
+        """`allow_commands`: also those run after files were delivered that the server asks for."""
         self._folder = folder
-        self._binary = binary
         self._address = address
+        self.clock = Clock(lambda: datetime.now(UTC), time.monotonic)
+        self._seats = Seats(folder.layout.state, address)
         self.enrolment = enrolment
         self.holdings: Holdings = folder.load()
         self._own: KeyPair = folder.own()
         self._files = SecretFiles()
+        self.secrets = SecretDelivery(folder.layout, self._owner_of, self._publish)
+        if not self.secrets.whole:
+            if self.holdings.sequence == 0:
+                self.secrets.begin_anew()
+            self.holdings = replace(self.holdings, sequence=0)
+        self.deliveries = Deliveries(folder.layout.state / "deliveries", allow_commands=allow_commands)
+        self.acme = AcmeCertificates(
+            folder.layout, now=self.clock.now, install=self._install_acme, own_server=self._own_server
+        )
+        self.holdings = self.acme.restore(self.holdings)
         self.ads: dict[str, AdsServer] = {}
-        self.proxies: dict[str, Proxy] = {}
+        self._apis: dict[str, WorkloadApi] = {}
+        self._look = asyncio.Event()  # something befell a proxy
+        self._back = asyncio.Event()  # the server answers
+        self.proxies = Proxies(binary, folder.layout, self._look.set)
         self._swapped: dict[tuple[str, str], Resource] = {}
-        self._given: dict[str, tuple[Certificate, ...]] = {}  # the roots that each proxy was given
+        self._given: dict[str, Bundle] = {}  # what each proxy was given
         self._reported: Report | None = None
         self._changed = asyncio.Event()
         self._waiters: set[asyncio.Event] = set()
         self._client = self._connect()
         self._tasks: list[asyncio.Task[None]] = []
-        self.server_problem = ""
+        self.server_problem, self.state_problem = "", ""
         self._refused = False
 
     async def start(self) -> None:
         """Serve what is held, then keep it new."""
+        self.secrets.start()
         await self._reconcile()
-        loops = (self._watch, self._talk, self._supervise, self._look_at_files)
+        loops = (
+            self._watch, self._talk, self._supervise, self._look_at_files, self._deliver, self._write_files,
+            self._keep_acme,
+        )  # fmt: skip
         self._tasks = [asyncio.create_task(_forever(loop), name=loop.__name__) for loop in loops]
 
     async def stop(self, *, drain_seconds: float | None) -> None:
         """End the loops and the sockets. With `drain_seconds` the Envoys end too, else the next agent adopts them."""
+        self.acme.end()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if drain_seconds is not None:
-            await drain_all(self.proxies, drain_seconds)
+            await self.proxies.drain(drain_seconds)
+        self.proxies.leave()
         await asyncio.gather(*(ads.stop() for ads in self.ads.values()))
         await self._client.close()
 
@@ -113,11 +150,12 @@ class Agent:
         )
 
     def missing_secrets(self, name: str) -> dict[str, str]:
-        """Secrets in files that the workload's proxy waits for, with what is wrong."""
+        """Secrets in files that the workload's proxy or program waits for, with what is wrong."""
         workload = self.holdings.workloads.get(name)
         wanted = held.wanted_files(workload) if workload else []
         problems = {each: self._files.problems.get(each, f"{each} is not read yet") for each in wanted}
-        return {each: text for each, text in problems.items() if each not in self._files.resources}
+        of_files = {each: text for each, text in problems.items() if each not in self._files.resources}
+        return {**of_files, **self.secrets.missing(name)}
 
     @contextlib.asynccontextmanager
     async def swapped_endpoint(self, name: str, callee: str, port: int) -> AsyncIterator[None]:
@@ -129,6 +167,25 @@ class Agent:
         finally:
             del self._swapped[name, callee]
             await self._publish_and_wait(name, callee)
+
+    def start_of(self, name: str) -> Start:
+        """How the program of a workload is started. Raises `StateError`."""
+        workload, place = self.holdings.workloads[name], self.layout.of(name)
+        problem = self._seats.problems.get(name)
+        if problem:
+            raise StateError(problem)
+        hosts = self._seats.hosts(workload)
+        if hosts:
+            write_file(place.hosts, hosts, public=True)
+        variables = held.environment(workload, self.layout)
+        return Start(variables, workload.owner, str(place.hosts) if hosts else "")
+
+    def seat_problem(self, name: str) -> str:
+        """Why a workload has not the user that it should have; empty when it has."""
+        workload = self.holdings.workloads[name]
+        if workload.assigned.user and not self._seats.has_users:
+            return f"it should run as {workload.assigned.user}, which only root can do"
+        return self._seats.problems.get(name, "")
 
     @property
     def layout(self) -> Layout:
@@ -142,16 +199,24 @@ class Agent:
             raise Bug(f"the ports of {name} are not chosen yet")
         return ports
 
-    # The four loops
+    # The loops
 
     async def _watch(self) -> None:
         failures = 0
         while True:
+            client = self._client
             try:
-                async for frame in self._client.watch(self.holdings.sequence):
+                async for frame in client.watch(self.holdings.sequence):
                     failures, self.server_problem = 0, ""
+                    self._back.set()
+                    self._heard(time_of(frame))
+                    if frame.kind == Index.KIND and held.disagrees(self.holdings, Index.decode(frame.body)):
+                        _log.warning("the server was set back to another state: everything is asked for again")
+                        self._keep(replace(self.holdings, sequence=0))
+                        break
                     if frame.sequence:
                         roots = self.holdings.roots
+                        self.secrets.take(frame)
                         self._keep(held.take(self.holdings, frame))
                         await self._reconcile()
                         if self.holdings.roots != roots:  # the server is checked by those of now
@@ -159,9 +224,11 @@ class Agent:
                             break
                 failures = 0
             except HandselError as error:
+                if client is not self._client:
+                    continue  # we left it ourselves, for one with a newer certificate
                 failures += 1
-                await self._note_server_problem(error, failures)
-            await asyncio.sleep(renewal.backoff(failures).total_seconds() if failures else 0.1)
+                await self._note_problem(error, failures)
+            await asyncio.sleep(_pause(failures) if failures else _AGAIN_SECONDS)
 
     async def _talk(self) -> None:
         failures = 0
@@ -171,11 +238,14 @@ class Agent:
                 await self._renew_own()
                 await self._report()
                 await self._sign_due()
-                failures = 0
+                await self._staple_due()
+                failures, self.state_problem = 0, ""
             except HandselError as error:
                 failures += 1
-                await self._note_server_problem(error, failures)
-                await asyncio.sleep(renewal.backoff(failures).total_seconds())
+                await self._note_problem(error, failures)
+                self._back.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._back.wait(), _pause(failures))
                 continue
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), self._seconds_until_due())
@@ -183,11 +253,14 @@ class Agent:
 
     async def _supervise(self) -> None:
         while True:
-            self._watch_over_proxies()
-            for proxy in list(self.proxies.values()):
-                await proxy.limit_log()
+            self.proxies.watch_over(self.ads)
+            for ads in list(self.ads.values()):
+                await ads.heal()
+            await self.proxies.limit_logs()
             self._renew_refused_ports()
-            await asyncio.sleep(_SUPERVISE_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look.wait(), self.proxies.seconds_to_wait())
+            self._look.clear()
 
     async def _look_at_files(self) -> None:
         while True:
@@ -196,42 +269,61 @@ class Agent:
                 self._publish()
             await asyncio.sleep(_FILES_SECONDS)
 
+    def _owner_of(self, name: str) -> Owner | None:
+        workload = self.holdings.workloads.get(name)
+        return workload.owner if workload else None
+
+    async def _deliver(self) -> None:
+        await self.secrets.keep(lambda: self._client)
+
+    async def _write_files(self) -> None:
+        await self.deliveries.keep(lambda: self.holdings)
+
+    async def _keep_acme(self) -> None:
+        await self.acme.keep(lambda: self.holdings)
+
+    def _install_acme(self, name: str, pair: KeyPair | None) -> None:
+        if name in self.holdings.workloads:
+            self._keep(self.holdings.with_workload(replace(self.holdings.workloads[name], acme=pair)))
+            self._publish()
+
+    def _own_server(self) -> OwnServer:
+        joined = self.enrolment
+        return OwnServer(f"{joined.url}/acme/directory", self.holdings.roots, joined.trust_domain.server_dns)
+
     # What they share
+
+    def _heard(self, said: datetime | None) -> None:
+        if said is None:
+            return
+        before = self.clock.now()
+        self.clock.heard(said)
+        if abs(self.clock.now() - before) > LARGEST_SKEW:
+            _log.warning("the server has another time", problem=self.clock.problem)
+            self._publish()
 
     async def _reconcile(self) -> None:
         """Make the host as the holdings say: ports, sockets, snapshots."""
-        self._choose_ports()
+        self._keep(self._seats.choose(self.holdings))
         for name in self.holdings.workloads.keys() - self.ads.keys():
-            self.ads[name] = AdsServer(self._folder.layout.of(name).sockets.ads, on_change=self._wake)
+            self._apis[name] = WorkloadApi(name, lambda: self.holdings, self._fetch_jwt, now=self.clock.now)
+            owner = self.holdings.workloads[name].owner
+            self.ads[name] = AdsServer(
+                self._folder.layout.of(name).sockets.ads, services=self._apis[name].handlers(),
+                owner=(owner.uid, owner.gid) if owner else None, on_change=partial(self._noted, name),
+                on_decision=partial(_note_decision, name),
+            )  # fmt: skip
             await self.ads[name].start()
         for name in self.ads.keys() - self.holdings.workloads.keys():
             await self._take_away(name)
+        self.secrets.look_again()
         self._publish()
-        self._watch_over_proxies()
-
-    def _watch_over_proxies(self) -> None:
-        """An Envoy for each workload, started once its socket is there."""
-        for name in self.ads:
-            if name not in self.proxies:
-                self.proxies[name] = Proxy(self._binary, self._folder.layout.of(name))
-            self.proxies[name].watch_over()
+        self.proxies.watch_over(self.ads)  # once their sockets are there
 
     async def _take_away(self, name: str) -> None:
-        if name in self.proxies:
-            await self.proxies.pop(name).drain(0)
+        await self.proxies.take_away(name)
+        self._apis.pop(name).notify()
         await self.ads.pop(name).stop()
-
-    def _choose_ports(self) -> None:
-        free = self._port_chooser()
-        after = self.holdings
-        for workload in self.holdings.workloads.values():
-            after = after.with_workload(held.choose_ports(workload, free))
-        self._keep(after)
-
-    def _port_chooser(self) -> Callable[[], int]:
-        taken = {port for w in self.holdings.workloads.values() if w.ports for port in w.ports.all()}
-        taken |= {w.assigned.port for w in self.holdings.workloads.values()}
-        return chooser(taken, self._address)
 
     def _renew_refused_ports(self) -> None:
         """New ports for what Envoy could not bind; the server learns of them by the next report."""
@@ -241,21 +333,24 @@ class Agent:
             if listeners and name in self.holdings.workloads:
                 _log.warning("ports in use", service=name, listeners=listeners)
                 ads.rejections.clear()
-                workload = held.replace_ports(self.holdings.workloads[name], listeners, self._port_chooser())
-                self._keep(self.holdings.with_workload(workload))
+                self._keep(self._seats.replace(self.holdings, name, listeners))
 
     def _publish(self) -> None:
-        now = datetime.now(UTC)
+        now = self.clock.now()
         for name, workload in self.holdings.workloads.items():
             if name in self.ads:
-                self.ads[name].publish(self._snapshot(workload, now))
-                self._given[name] = self.holdings.roots
+                self.ads[name].publish(self._snapshot(workload, now), self._names(workload))
+                self._given[name] = self.holdings.bundle
         self._wake()
+
+    def _names(self, workload: Workload) -> Names:
+        names = held.names(workload, self.holdings)
+        return replace(names, files=(*names.files, *self.secrets.names(workload.service)))
 
     def _snapshot(self, workload: Workload, now: datetime) -> Snapshot:
         wanted = held.proxy_snapshot(workload, self.holdings, self._files.resources, now)
         swapped = {each.key: each for (name, _), each in self._swapped.items() if name == workload.service}
-        return Snapshot({**wanted.resources, **swapped})
+        return Snapshot({**wanted.resources, **self.secrets.resources(workload.service), **swapped})
 
     async def _publish_and_wait(self, name: str, callee: str) -> None:
         """Publish, and wait until the workload's Envoy has the endpoints that it should have now."""
@@ -268,7 +363,7 @@ class Agent:
         await asyncio.sleep(_SPREAD_SECONDS)
 
     async def _sign_due(self) -> None:
-        services = service.due(self.holdings, datetime.now(UTC))
+        services = service.due(self.holdings, self.clock.now())
         if not services:
             return
         asked = service.ask(services)
@@ -276,11 +371,26 @@ class Agent:
         self._keep(service.receive(self.holdings, asked, answer.chains))
         self._publish()
 
+    async def _staple_due(self) -> None:
+        for wanted in staples.due(self.holdings, self.clock.now()):
+            answer = await self._client.ocsp(wanted.request)
+            workload = self.holdings.workloads.get(wanted.service)
+            if workload is not None:
+                staple = staples.receive(wanted, answer, self.clock.now())
+                self._keep(self.holdings.with_workload(replace(workload, staple=staple)))
+                self._publish()
+
+    async def _fetch_jwt(self, request: JwtRequest) -> JwtResponse:
+        try:
+            return await self._client.jwt(request)
+        except Unreachable:  # another server may be there; a token that nobody got harms nobody
+            return await self._client.jwt(request)
+
     async def _renew_own(self) -> None:
         """The agent's own certificate, with a new key; the old one is used until the new one is on disk."""
         # A certificate that is not taken any more has ended, was revoked while this host was banned, or is of a root
         # that was dropped.
-        now, leaf = datetime.now(UTC), self._own.leaf
+        now, leaf = self.clock.now(), self._own.leaf
         no_use = self._refused or now >= leaf.not_after or not service.leads_to(self._own, self.holdings.roots)
         if not no_use and now < renewal.due(leaf, None, self.holdings.signing):
             return
@@ -310,7 +420,7 @@ class Agent:
             self._address,
             in_sync=bool(ads and ads.in_sync),
             rejections=rejections,
-            roots=self._given.get(workload.service, ()),
+            trust=self._given.get(workload.service),
         )
 
     async def _reconnect(self) -> None:
@@ -332,24 +442,41 @@ class Agent:
             return
         self._folder.save(self.holdings, after)
         self.holdings = after
+        for api in self._apis.values():
+            api.notify()
+        self._wake()
+
+    def _noted(self, name: str) -> None:
+        """An Envoy has said something."""
+        if self.ads[name].rejections:
+            self._look.set()
         self._wake()
 
     def _wake(self) -> None:
         self._changed.set()
+        self.deliveries.wake()
+        self.acme.wake()
         for waiter in self._waiters:
             waiter.set()
 
     def _seconds_until_due(self) -> float:
-        until = service.next_due(self.holdings, self._own) - datetime.now(UTC)
+        moments = [service.next_due(self.holdings, self._own), staples.next_due(self.holdings)]
+        until = min(each for each in moments if each) - self.clock.now()
         return min(max(until.total_seconds(), 0.05), 60.0)
 
-    async def _note_server_problem(self, error: HandselError, failures: int) -> None:
+    async def _note_problem(self, error: HandselError, failures: int) -> None:
+        if isinstance(error, StateError):
+            if str(error) != self.state_problem:
+                _log.error("what came cannot be kept", problem=str(error))
+            self.state_problem = str(error)
+            return
         if str(error) != self.server_problem:
             _log.warning("the server is away", problem=str(error))
         self.server_problem = str(error)
         refused = isinstance(error, NotAuthorised) or (failures > 1 and await self._answers_without_certificate())
         if refused and not self._refused:
             self._refused = True
+            self.secrets.doubt()
             self._changed.set()  # whichever loop heard of it: our own certificate is renewed by `_talk`
 
     async def _answers_without_certificate(self) -> bool:
@@ -363,6 +490,11 @@ class Agent:
         return True
 
 
+def _note_decision(service: str, name: str, granted: bool, reason: str) -> None:  # noqa: FBT001  # as it is called
+    if not granted:
+        _log.warning("a secret is refused", service=service, name=name, reason=reason)
+
+
 async def _forever(loop: Callable[[], object]) -> None:
     """Run a loop again when it breaks: a mistake of ours must not leave a host without its agent."""
     while True:
@@ -373,6 +505,11 @@ async def _forever(loop: Callable[[], object]) -> None:
         except Exception:  # noqa: BLE001  # see above
             _log.exception("a loop broke off", loop=loop.__name__)
         await asyncio.sleep(1)
+
+
+def _pause(failures: int) -> float:
+    """Seconds until the server is asked again; not all hosts at the same moment."""
+    return renewal.backoff(failures, _LONGEST_PAUSE).total_seconds() * random.uniform(0.8, 1.2)  # noqa: S311
 
 
 def enrolled(enrolment: Enrolment, url: str | None) -> Enrolment:

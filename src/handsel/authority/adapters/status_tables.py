@@ -64,7 +64,8 @@ class StatusTables:
         return [
             Revocation(
                 row.sequence, int(row.serial, 16), row.issuer, datetime.fromtimestamp(row.at, UTC), Reason(row.reason),
-                datetime.fromtimestamp(row.not_after, UTC), row.identity.startswith("spiffe://"),
+                datetime.fromtimestamp(row.not_after, UTC),
+                row.identity if row.identity.startswith("spiffe://") else "",
             )
             for row in rows
         ]  # fmt: skip

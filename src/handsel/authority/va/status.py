@@ -15,7 +15,10 @@ from handsel.pki.revocation import entry
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """One revoked certificate. `sequence` says in which order revocations were committed; `not_after` when it ends."""
+    """One revoked certificate. `sequence` says in which order revocations were committed; `not_after` when it ends.
+
+    `identity`: the SPIFFE ID that it carries; empty: none.
+    """
 
     sequence: int
     serial: int
@@ -23,7 +26,7 @@ class Revocation:
     at: datetime
     reason: Reason
     not_after: datetime
-    is_identity: bool = False
+    identity: str = ""
 
 
 _BLOCK = 512
@@ -113,6 +116,7 @@ class StatusIndex:
         self._by_serial: dict[tuple[str, int], Revocation] = {}
         self._held: dict[tuple[str, Scope], Held] = {}
         self._identities: dict[str, dict[int, Revocation]] = {}
+        self.withdrawn: dict[str, int] = {}  # the identities among them, with the sequence of each one's last
 
     def __len__(self) -> int:
         return len(self._by_serial)
@@ -147,7 +151,8 @@ class StatusIndex:
         for (issuer, scope), held in self._held.items():
             if name_of(issuer) == revocation.issuer and scope.covers(revocation.serial):
                 held.add(revocation, der)
-        if revocation.is_identity:
+        if revocation.identity:
+            self.withdrawn[revocation.identity] = revocation.sequence
             self.last_identity = max(self.last_identity, revocation.sequence)
             self._identities.setdefault(revocation.issuer, {})[revocation.serial] = revocation
 

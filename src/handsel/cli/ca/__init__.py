@@ -24,7 +24,8 @@ _VERBS = {
     "sign": "Sign an issuing CA, where the root is.",
     "next-root": "The root that follows, where the root is.",
     "rotate": "A CA gets a new key, and no request fails.",
-    "bundle": "The roots that clients must trust, as PEM.",
+    "bundle": "The roots that clients must trust, as PEM, or the SPIFFE bundle.",
+    "federation": "The trust domains whose bundles our workloads get.",
     "trust": "The roots in the trust stores of this machine.",
 }
 

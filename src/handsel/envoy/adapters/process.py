@@ -17,6 +17,8 @@ from handsel.errors import StateError
 # Envoys that this process started, for their exit status.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 _FLUSH_MILLISECONDS = "200"
+DRAIN_SECONDS = 5
+"""How long connections go on after what they belong to was replaced or taken away, unless said otherwise."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,21 @@ class ProcessRecord:
                 (os.killpg if group else os.kill)(self.pid, number)
 
 
-def start(binary: Path, bootstrap: dict[str, object], *, config: Path, log: Path, record: Path) -> ProcessRecord:
-    """Start an Envoy. Its own log goes to `log`; the record is written for the next agent. Raises `StateError`."""
+def start(
+    binary: Path, bootstrap: dict[str, object], *, config: Path, log: Path, record: Path,
+    drain_seconds: int = DRAIN_SECONDS,
+) -> ProcessRecord:
+    """Start an Envoy. Its own log goes to `log`; the record is written for the next agent. Raises `StateError`.
+
+    `drain_seconds`: see `DRAIN_SECONDS`.
+    """
     config.write_text(json.dumps(bootstrap))
     arguments = [
         str(binary),
         "--config-path", str(config),
         "--concurrency", "1",
         "--disable-hot-restart",
+        "--drain-time-s", str(drain_seconds),
         "--log-level", "warning",
         "--file-flush-interval-msec", _FLUSH_MILLISECONDS,
     ]  # fmt: skip

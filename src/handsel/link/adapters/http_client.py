@@ -13,6 +13,7 @@ import httpx2
 
 from handsel.errors import HandselError, NotAuthorised, ProtocolError, Refused, TicketRefused, Unreachable, UsageError
 from handsel.link.joining import Challenge, JoinRequest, JoinResponse, RecoverRequest
+from handsel.link.jwt import JwtRequest, JwtResponse
 from handsel.link.messages import (
     PREFIX,
     VERSION,
@@ -24,6 +25,7 @@ from handsel.link.messages import (
     SignBatchRequest,
     SignBatchResponse,
 )
+from handsel.link.secrets import SecretsRequest, SecretsResponse
 from handsel.pki.certificate import Certificate, parse_pem, to_pem
 from handsel.pki.names import TrustDomain
 
@@ -96,6 +98,23 @@ class LinkClient:
 
     async def sign_batch(self, request: SignBatchRequest) -> SignBatchResponse:
         return SignBatchResponse.decode(await self._post("sign-batch", request.encode()))
+
+    async def jwt(self, request: JwtRequest) -> JwtResponse:
+        return JwtResponse.decode(await self._post("jwt", request.encode()))
+
+    async def secrets(self, request: SecretsRequest) -> SecretsResponse | None:
+        """Values, or None: the server, which has proved who it is, gives this host nothing any more."""
+        async with self._ask("POST", "secrets", content=request.encode()) as response:
+            answer = await _read_limited(response)
+        if response.status_code == httpx2.codes.UNAUTHORIZED:
+            return None
+        if response.status_code != httpx2.codes.OK:
+            raise _refusal(response.status_code, answer)
+        return SecretsResponse.decode(answer)
+
+    async def ocsp(self, request: bytes) -> bytes:
+        """An OCSP answer (RFC 6960), both DER."""
+        return await self._post("ocsp", request)
 
     async def report(self, report: Report) -> None:
         await self._post("report", report.encode())

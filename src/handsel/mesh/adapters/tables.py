@@ -18,6 +18,13 @@ _places = sa.Table(
     sa.Column("report", sa.LargeBinary, nullable=False),
 )
 
+_withdrawn = sa.Table(
+    "withdrawn",
+    metadata,
+    sa.Column("identity", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+)
+
 
 @dataclass(frozen=True)
 class PlacesReported:
@@ -25,6 +32,14 @@ class PlacesReported:
 
     host: str
     workloads: tuple[WorkloadReport, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Withdrawn:
+    """A certificate of an identity was revoked; `number` grows with each revocation."""
+
+    identity: str
+    number: int
 
 
 def _report(connection: sa.Connection, write: PlacesReported) -> None:
@@ -36,7 +51,12 @@ def _report(connection: sa.Connection, write: PlacesReported) -> None:
         )
 
 
-APPLIERS: Appliers = {PlacesReported: _report}
+def _withdraw(connection: sa.Connection, write: Withdrawn) -> None:
+    connection.execute(sa.delete(_withdrawn).where(_withdrawn.c.identity == write.identity))
+    connection.execute(sa.insert(_withdrawn), {"identity": write.identity, "number": write.number})
+
+
+APPLIERS: Appliers = {PlacesReported: _report, Withdrawn: _withdraw}
 
 
 async def load_places(store: SqlStore) -> dict[str, dict[str, WorkloadReport]]:
@@ -45,3 +65,8 @@ async def load_places(store: SqlStore) -> dict[str, dict[str, WorkloadReport]]:
     for row in await store.read(sa.select(_places)):
         places.setdefault(row.host, {})[row.service] = Report.decode(row.report).workloads[0]
     return places
+
+
+async def load_withdrawn(store: SqlStore) -> dict[str, int]:
+    """The identities of which certificates were revoked, each with the number of the last revocation."""
+    return {row.identity: row.number for row in await store.read(sa.select(_withdrawn))}

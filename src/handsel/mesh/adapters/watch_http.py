@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import UTC, datetime
 
-from handsel.link.messages import PING, Frame
+from handsel.link.messages import Frame, Index, ping
 
 _PING_SECONDS = 15.0
 
@@ -35,9 +36,15 @@ class Watches:
         self.notify()
 
     async def frames(self, host: str, sequence: int) -> AsyncGenerator[bytes]:
-        """The frames of a host after `sequence`, for as long as both sides live."""
+        """The frames of a host after `sequence`, for as long as both sides live.
+
+        A host that goes on is first told what it should have: this server may have been set back to an older state.
+        """
         self._closed.discard(host)
-        yield PING.encode()
+        yield ping(datetime.now(UTC)).encode()
+        if sequence:
+            believed = [frame for frame in await self._since(host, 0) if frame.sequence <= sequence]
+            yield Frame(0, Index.KIND, body=Index.of(believed).encode()).encode()
         while not self._ended and host not in self._closed:
             newer = self._newer
             for frame in await self._since(host, sequence):
@@ -48,4 +55,4 @@ class Watches:
             try:
                 await asyncio.wait_for(newer.wait(), _PING_SECONDS)
             except TimeoutError:
-                yield PING.encode()
+                yield ping(datetime.now(UTC)).encode()

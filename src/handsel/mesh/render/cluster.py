@@ -7,7 +7,7 @@ from typing import Any
 from handsel.mesh.ir import Inbound, Upstream
 from handsel.mesh.render import tls
 from handsel.mesh.render.http import APPLICATION, HTTP2_OPTIONS, MAXIMUM_CONNECTION_AGE, seconds
-from handsel.mesh.render.listener import BUFFER_BYTES, TCP_KEEPALIVE
+from handsel.mesh.render.listener import BUFFER_BYTES, TCP_KEEPALIVE, drain_mark
 
 _OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 # Envoy's own limit of 1024 would cut a busy service; none at all would end in file descriptors.
@@ -45,6 +45,7 @@ def upstream(callee: Upstream) -> dict[str, Any]:
         cluster["loadAssignment"] = endpoints(callee.name, callee.endpoints)
     if callee.tls is not None:
         cluster["transportSocket"] = tls.upstream(callee.tls)
+    cluster |= drain_mark(callee.revocation)
     return cluster
 
 

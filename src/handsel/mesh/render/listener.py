@@ -25,6 +25,7 @@ def inbound(plan: WorkloadPlan) -> dict[str, Any]:
         "transportSocketConnectTimeout": "5s",
         "transportSocket": tls.downstream(port.tls),
         "filters": _inbound_filters(port, plan.access_log),
+        **drain_mark(port.revocation),
     }
     return {
         **_listener("inbound", port.address, port.mesh_port, chain),
@@ -34,6 +35,18 @@ def inbound(plan: WorkloadPlan) -> dict[str, Any]:
 
 def outbound(callee: Outbound, access_log: str) -> dict[str, Any]:
     """The loopback port at which the program reaches one callee, plain."""
+    return _listener(f"outbound.{callee.callee}", "127.0.0.1", callee.port, _outbound_chain(callee, access_log))
+
+
+def named(callee: Outbound, access_log: str) -> dict[str, Any]:
+    """The same at the callee's own loopback address, to which its name leads."""
+    (address, port), *others = callee.named
+    listener = _listener(f"name.{callee.callee}", address, port, _outbound_chain(callee, access_log))
+    more = [{"address": {"socketAddress": {"address": each, "portValue": port}}} for each, port in others]
+    return {**listener, "additionalAddresses": more} if more else listener
+
+
+def _outbound_chain(callee: Outbound, access_log: str) -> dict[str, Any]:
     if callee.layer is Layer.TCP:
         filters = [
             _tcp_proxy(
@@ -42,13 +55,22 @@ def outbound(callee: Outbound, access_log: str) -> dict[str, Any]:
         ]
     else:
         filters = [http.outbound_manager(callee, log.outbound_requests(access_log))]
-    return _listener(f"outbound.{callee.callee}", "127.0.0.1", callee.port, {"filters": filters})
+    return {"filters": filters, **drain_mark(callee.upstream.revocation)}
 
 
 def proxy(plan: WorkloadPlan) -> dict[str, Any]:
     """The loopback port that `http_proxy` names."""
     filters = [http.proxy_manager(plan.outbounds, log.outbound_requests(plan.access_log))]
-    return _listener("proxy", "127.0.0.1", plan.proxy_port, {"filters": filters})
+    newest = max((each.upstream.revocation for each in plan.outbounds), default=0)
+    return _listener("proxy", "127.0.0.1", plan.proxy_port, {"filters": filters, **drain_mark(newest)})
+
+
+def drain_mark(revocation: int) -> dict[str, Any]:
+    """What makes a filter chain or a cluster another one after a revocation.
+
+    Envoy closes nothing when a revocation list changes, but drains what it replaces.
+    """
+    return {"metadata": {"filterMetadata": {"handsel": {"revocation": revocation}}}} if revocation else {}
 
 
 def _inbound_filters(port: Inbound, access_log: str) -> list[dict[str, Any]]:

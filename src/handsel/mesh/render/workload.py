@@ -20,6 +20,7 @@ def render(plan: WorkloadPlan) -> Rendered:
         listener.inbound(plan),
         listener.proxy(plan),
         *(listener.outbound(each, plan.access_log) for each in plan.outbounds),
+        *(listener.named(each, plan.access_log) for each in plan.outbounds if each.named),
     ]
     return {
         CLUSTER: {each["name"]: each for each in clusters},

@@ -14,8 +14,11 @@ from handsel.pki.secret import Secret
 _LONGEST_PASSWORD = 1024
 
 
-def make_folder(folder: Path) -> None:
-    """A folder of mode 0700, which is ours. Raises `StateError`."""
+def make_folder(folder: Path, *, passable: bool = False) -> None:
+    """A folder of mode 0700, which is ours. Raises `StateError`.
+
+    `passable`: it may be 0711, when others pass through it to what is theirs inside.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
@@ -24,7 +27,7 @@ def make_folder(folder: Path) -> None:
             f"the folder {folder} cannot be made: {error.strerror}",
             next_step="check the owner and mode of the folder above it, or name another with --state",
         ) from error
-    if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+    if status.st_uid != os.geteuid() or status.st_mode & (0o066 if passable else 0o077):
         raise StateError(
             f"the folder {folder} belongs to somebody else or is open to others", next_step=f"chmod 700 {folder}"
         )
@@ -44,11 +47,19 @@ def read_password(path: Path) -> Secret:
     return Secret(password)
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """A file of mode 0600, whole or absent: a new file, fsync, rename."""
+def write_file(path: Path, content: bytes, *, group: int | None = None, public: bool = False) -> None:
+    """A file of mode 0600, whole or absent: a new file, fsync, rename.
+
+    `group`: who may read it too (0640); `public`: everybody may (0644).
+    """
     temporary = path.with_name(f".{path.name}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        if group is not None:
+            os.fchown(descriptor, -1, group)
+            os.fchmod(descriptor, 0o640)
+        if public:
+            os.fchmod(descriptor, 0o644)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -142,6 +142,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("agent_id"),
     )
     op.create_table(
+        "jwt_keys",
+        sa.Column("kid", sa.Text(), nullable=False),
+        sa.Column("jwk", sa.Text(), nullable=False),
+        sa.Column("server", sa.Text(), nullable=False),
+        sa.Column("stored", sa.Text(), nullable=False),
+        sa.Column("published", sa.Float(), nullable=False),
+        sa.Column("active", sa.Float(), nullable=False),
+        sa.Column("retires", sa.Float(), nullable=False),
+        sa.Column("ends", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("kid"),
+    )
+    op.create_table(
         "recovery_keys",
         sa.Column("agent_id", sa.Text(), nullable=False),
         sa.Column("public_key", sa.LargeBinary(), nullable=False),
@@ -156,6 +168,62 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
+        "secret_deliveries",
+        sa.Column("version_id", sa.String(length=32), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("service", sa.Text(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("version_id", "host", "service"),
+    )
+    op.create_table(
+        "secret_grants",
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("grantee", sa.Text(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("unit", "grantee"),
+    )
+    op.create_table(
+        "secret_keys",
+        sa.Column("key_id", sa.String(length=64), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("made", sa.Float(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("key_id"),
+    )
+    op.create_table(
+        "secret_versions",
+        sa.Column("version_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("expires", sa.Float(), nullable=True),
+        sa.Column("facts", sa.Text(), nullable=False),
+        sa.Column("put_at", sa.Float(), nullable=False),
+        sa.Column("put_by", sa.Text(), nullable=False),
+        sa.Column("kek", sa.String(length=64), nullable=False),
+        sa.Column("wrapped", sa.LargeBinary(), nullable=False),
+        sa.Column("nonce", sa.LargeBinary(), nullable=False),
+        sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("version_id"),
+        sa.UniqueConstraint("name", "number"),
+    )
+    with op.batch_alter_table("secret_versions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_secret_versions_kek"), ["kek"], unique=False)
+
+    op.create_table(
+        "secrets",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("labels", sa.Text(), nullable=False),
+        sa.Column("keep", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("created", sa.Float(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
         "spent_evidence",
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("until", sa.Float(), nullable=False),
@@ -164,6 +232,21 @@ def upgrade() -> None:
     with op.batch_alter_table("spent_evidence", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_spent_evidence_until"), ["until"], unique=False)
 
+    op.create_table(
+        "spiffe_bundle_looks",
+        sa.Column("trust_domain", sa.Text(), nullable=False),
+        sa.Column("tried", sa.Float(), nullable=False),
+        sa.Column("found", sa.Float(), nullable=True),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("trust_domain"),
+    )
+    op.create_table(
+        "spiffe_bundles",
+        sa.Column("trust_domain", sa.Text(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("since", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("trust_domain"),
+    )
     op.create_table(
         "ticket_bounds",
         sa.Column("ticket_id", sa.Text(), nullable=False),
@@ -179,6 +262,12 @@ def upgrade() -> None:
         sa.Column("told", sa.Float(), nullable=True),
         sa.Column("untold", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("ticket_id"),
+    )
+    op.create_table(
+        "withdrawn",
+        sa.Column("identity", sa.Text(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("identity"),
     )
     op.create_table(
         "certificate_names",

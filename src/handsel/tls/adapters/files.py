@@ -19,6 +19,7 @@ from handsel.tls.recipe import Identity, Recipe
 _MOST_BYTES = keystore.LARGEST
 _IDENTITY, _ROOTS = "HANDSEL_IDENTITY", "HANDSEL_ROOTS"
 _SECRETS = "/run/secrets"
+_DELIVERED = "HANDSEL_SECRETS"
 _FROM_AGENT = "start the program by `handsel run` or `handsel up`, which say where its identity is"
 
 Stamp = tuple[int, int, int] | None
@@ -92,8 +93,16 @@ class Reader:
         return Secret(lines[0] if lines else b"")
 
     def _secret(self, name: str) -> str:
-        """Where the platform puts a secret of this name: systemd says it, containers have one place for all."""
-        return f"{self.environment.get('CREDENTIALS_DIRECTORY') or _SECRETS}/{name}"
+        """Where a secret of this name is put: the agent and systemd say it, containers have one place for all."""
+        usual = f"{self.environment.get('CREDENTIALS_DIRECTORY') or _SECRETS}/{name}"
+        delivered = self.environment.get(_DELIVERED)
+        if not delivered:
+            return usual
+        ours = f"{delivered}/{name}"
+        if Path(ours).exists():
+            return ours
+        self.stamps[ours] = None  # once it is delivered, it comes first
+        return usual if Path(usual).exists() else ours
 
     def _said(self, variable: str) -> str:
         value = self.environment.get(variable)

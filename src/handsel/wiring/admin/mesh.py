@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,15 +29,16 @@ class Seen:
     lint: str = ""
 
 
-def acts(see: Callable[[], Seen], directory: Directory) -> Acts:
-    """What may be asked about the mesh of a server."""
+def acts(see: Callable[[], Seen], directory: Directory, notes: Callable[[], Awaitable[list[str]]]) -> Acts:
+    """What may be asked about the mesh of a server. `notes`: what its status warns of besides."""
 
     async def status(_asked: Asked) -> Any:
         seen = see()
-        return describe(
+        described = describe(
             seen.mesh, seen.places, seen.issuers.mesh, await directory.hosts(), seen.url, seen.metrics_url,
             await directory.issued_count(), seen.lint,
         )  # fmt: skip
+        return {**described, "warnings": await notes()}
 
     async def config(asked: Asked) -> Any:
         try:

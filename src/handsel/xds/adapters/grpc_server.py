@@ -1,166 +1,161 @@
-"""The ADS server of one workload: a gRPC server on a Unix socket of its own. The socket is the identity.
-
-One coroutine a stream: it sends what the state machine gives, then waits for the next request or the next snapshot.
-"""
+"""The door of one workload: ADS, SDS and what else it is given, on a Unix socket. The socket is the identity."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
-from envoy.service.discovery.v3 import discovery_pb2
-from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
 
-from handsel.errors import StateError
+from handsel.xds.adapters.listener import Listener
+from handsel.xds.adapters.session import Context, Door, Session
+from handsel.xds.adapters.wire import DELTA, SOTW, Variant, read_sotw, status
+from handsel.xds.facts import SecretFacts
+from handsel.xds.names import Names
+from handsel.xds.resources import SECRET
 from handsel.xds.snapshot import EMPTY, Snapshot
-from handsel.xds.stream import DeltaStream, Rejected, Request, Response
+from handsel.xds.sotw import Response, version_of
+from handsel.xds.subscriber import Rejected, Subscriber
 
-_METHOD = "DeltaAggregatedResources"
-_SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
-_OPTIONS = (
-    # A burst of streams must not be ended silently (defaults: 1,000 and 3,000).
-    ("grpc.server.max_pending_requests", 10**6),
-    ("grpc.server.max_pending_requests_hard_limit", 10**6),
-    ("grpc.max_receive_message_length", 4 << 20),
-    ("grpc.max_concurrent_streams", 100),
-    ("grpc.so_reuseport", 0),
-)
+_ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+_SDS = "envoy.service.secret.v3.SecretDiscoveryService"
+_GRACE_SECONDS = 0.2
+_FOR_EVER_SECONDS = 10.0**8
 
 
 class AdsServer:
-    """Serves one snapshot, and every newer one, to whoever may open the socket at `path` (mode 0600).
+    """Serves one snapshot, and every newer one, to whoever may open the socket at `path` (`mode`, `owner`).
 
-    `on_change` is called after each ACK, NACK, connect and disconnect.
+    `names` says under which names secrets are had and which are refused; without it they have their own, and only what
+    the snapshot has is served. `services` are other gRPC services on the same socket. `on_change` is called after each
+    ACK, NACK and disconnect, `on_decision(name, granted, reason)` for each refusal and for the first grant of a name on
+    a stream. By delta a refused name is answered as absent, with the reason. By state of the world nothing can be said
+    of it: a stream of SDS ends with the reason, one of ADS goes on without it.
     """
 
-    def __init__(self, path: Path, *, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        names: Names | None = None,
+        services: Sequence[grpc.GenericRpcHandler[Any, Any]] = (),
+        mode: int = 0o600,
+        owner: tuple[int, int] | None = None,
+        on_change: Callable[[], None] = lambda: None,
+        on_decision: Callable[[str, bool, str], None] = lambda _name, _granted, _reason: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.path = path
-        self._on_change = on_change
         self.snapshot = EMPTY
-        self._streams: set[DeltaStream] = set()
-        self._newer = asyncio.Event()
-        self._server = grpc.aio.server(options=_OPTIONS)
-        self.rejections: list[Rejected] = []
+        self._names = names
+        self._mode, self._owner = mode, owner
+        self._door = Door(clock, on_change, on_decision)
+        self._door.served = self._door.served.after(EMPTY, names)
+        self._handlers = (*self._own(), *services)
+        self._listener = self._listen()
+        self._retired: dict[asyncio.Task[None], Listener] = {}
 
     async def start(self) -> None:
         """Listen. Raises `StateError` when the socket cannot be made."""
-        handlers = {
-            _METHOD: grpc.stream_stream_rpc_method_handler(
-                self._serve_stream,
-                request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString,
-                response_serializer=_serialise,
-            )
-        }
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
-        self.path.unlink(missing_ok=True)
-        before = os.umask(0o177)
-        try:
-            self._server.add_insecure_port(f"unix:{self.path}")  # plain: only the owner can open the socket
-            await self._server.start()
-        except RuntimeError as error:
-            raise StateError(f"the socket {self.path} cannot be made: {error}") from error
-        finally:
-            os.umask(before)
+        await self._listener.start()
 
     async def stop(self) -> None:
         """End every stream, then listen no more."""
-        await self._server.stop(grace=0.2)
-        self.path.unlink(missing_ok=True)
+        await asyncio.gather(*(each.stop(_GRACE_SECONDS) for each in (self._listener, *self._retired.values())))
 
-    def publish(self, snapshot: Snapshot) -> None:
-        """Serve this snapshot from now on."""
+    async def heal(self) -> bool:
+        """Listen again when the socket is gone from its path or another lies there. Whether that was so.
+
+        Streams that are open go on; their connections take no new ones. Raises `StateError` as `start` does.
+        """
+        if self._listener.is_there:
+            return False
+        listener = self._listen()
+        await listener.start()
+        retiring = asyncio.create_task(self._listener.stop(_FOR_EVER_SECONDS))
+        self._retired[retiring] = self._listener
+        retiring.add_done_callback(self._retired.pop)
+        self._listener = listener
+        return True
+
+    def publish(self, snapshot: Snapshot, names: Names | None = None) -> None:
+        """Serve this snapshot from now on, and these names; without them, those of before."""
+        other_names = names is not None and names != self._names
+        if other_names:
+            self._names = names
         self.snapshot = snapshot
-        for stream in self._streams:
-            stream.on_snapshot(snapshot)
-        self._wake()
+        self._door.publish(self._door.served.after(snapshot, self._names), other_names=other_names)
+
+    @property
+    def rejections(self) -> list[Rejected]:
+        """The newest refusals that are not settled yet."""
+        return self._door.rejections
 
     @property
     def connected(self) -> bool:
-        """Whether an Envoy is connected."""
-        return bool(self._streams)
+        """Whether an Envoy is connected by ADS."""
+        return any(not each.standalone for each in self._door.sessions)
 
     @property
     def in_sync(self) -> bool:
-        """Whether every connected Envoy has acknowledged the newest snapshot, and there is one."""
-        return bool(self._streams) and all(stream.in_sync for stream in self._streams)
+        """Whether every connected proxy has acknowledged the newest snapshot, and there is one."""
+        proxies = [each.subscriber for each in self._door.sessions if each.subscriber.is_proxy]
+        return bool(proxies) and all(each.in_sync for each in proxies)
 
     def has(self, type_url: str, name: str, version: str) -> bool:
-        """Whether every connected Envoy has acknowledged this version of a resource."""
-        return bool(self._streams) and all(stream.has(type_url, name, version) for stream in self._streams)
+        """Whether every client by ADS that takes this type has acknowledged this version of a resource."""
+        takers = [each for each in self._by_ads() if each.wants(type_url)]
+        return bool(takers) and all(each.has(type_url, name, version) for each in takers)
 
-    async def _serve_stream(
-        self,
-        _requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest],  # read through the context instead
-        context: grpc.aio.ServicerContext[discovery_pb2.DeltaDiscoveryRequest, Response],
-    ) -> None:
-        stream = DeltaStream(self.snapshot)
-        self._streams.add(stream)
-        reading: asyncio.Task[object] | None = None
+    def secrets(self) -> tuple[SecretFacts, ...]:
+        """What is known of each secret that was asked for on this socket, on whatever stream."""
+        return self._door.ledger.facts(self._door.served, (each.subscriber for each in self._door.sessions))
+
+    def _by_ads(self) -> list[Subscriber]:
+        return [each.subscriber for each in self._door.sessions if not each.standalone]
+
+    def _listen(self) -> Listener:
+        return Listener(self.path, self._handlers, mode=self._mode, owner=self._owner)
+
+    def _own(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
+        ads = {
+            "StreamAggregatedResources": self._stream(SOTW, standalone=False),
+            "DeltaAggregatedResources": self._stream(DELTA, standalone=False),
+        }
+        sds = {
+            "StreamSecrets": self._stream(SOTW, standalone=True),
+            "DeltaSecrets": self._stream(DELTA, standalone=True),
+            "FetchSecrets": grpc.unary_unary_rpc_method_handler(self._fetch),
+        }
+        return [grpc.method_handlers_generic_handler(_ADS, ads), grpc.method_handlers_generic_handler(_SDS, sds)]
+
+    def _stream(self, variant: Variant, *, standalone: bool) -> grpc.RpcMethodHandler[bytes, bytes]:
+        async def serve(_requests: object, context: Context) -> None:  # requests are read through the context instead
+            await Session(self._door, context, variant, standalone=standalone).serve()
+
+        return grpc.stream_stream_rpc_method_handler(serve)
+
+    async def _fetch(self, data: bytes, context: Context) -> bytes:
+        """The secrets of a `DiscoveryRequest`, once."""
         try:
-            while True:
-                for response in stream.responses():
-                    await context.write(response)
-                self._note(stream)
-                newer = asyncio.ensure_future(self._newer.wait())
-                reading = reading or asyncio.ensure_future(context.read())
-                await asyncio.wait({newer, reading}, return_when=asyncio.FIRST_COMPLETED)
-                newer.cancel()
-                if reading.done():
-                    message = reading.result()
-                    reading = None
-                    if not isinstance(message, discovery_pb2.DeltaDiscoveryRequest):
-                        return  # grpc.aio.EOF: the client has ended its half
-                    stream.on_request(_request(message))
-        finally:
-            if reading is not None:
-                reading.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await reading
-            self._streams.discard(stream)
-            self._on_change()
-
-    def _note(self, stream: DeltaStream) -> None:
-        if stream.rejections:
-            self.rejections.extend(stream.rejections)
-            del self.rejections[:-20]
-            stream.rejections.clear()
-        elif stream.in_sync:
-            self.rejections.clear()
-        self._on_change()
-
-    def _wake(self) -> None:
-        # Every waiter holds the event of its own round.
-        self._newer.set()
-        self._newer = asyncio.Event()
-
-
-def _request(message: discovery_pb2.DeltaDiscoveryRequest) -> Request:
-    return Request(
-        type_url=message.type_url,
-        nonce=message.response_nonce,
-        error=message.error_detail.message if message.HasField("error_detail") else None,
-        subscribe=tuple(message.resource_names_subscribe),
-        unsubscribe=tuple(message.resource_names_unsubscribe),
-        initial_versions=dict(message.initial_resource_versions),
-    )
-
-
-def _serialise(response: Response) -> bytes:
-    message = discovery_pb2.DeltaDiscoveryResponse(
-        type_url=response.type_url,
-        nonce=response.nonce,
-        resources=[
-            discovery_pb2.Resource(
-                name=each.name,
-                version=each.version,
-                resource=any_pb2.Any(type_url=each.type_url, value=each.body),
-            )
-            for each in response.resources
-        ],
-        removed_resources=response.removed,
-    )
-    return bytes(message.SerializeToString())
+            names = read_sotw(data).names
+        except DecodeError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"no discovery request: {error}")
+        door = self._door
+        if not names:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "name the secrets to fetch")
+        for name in names:
+            decision = door.decide(name)
+            if not decision.granted:
+                await context.abort(status(decision), decision.reason)
+        found = {name: door.served.get(SECRET, name) for name in names}
+        there = {name: resource for name, resource in found.items() if resource is not None}
+        if missing := sorted(found.keys() - there.keys()):
+            text = f"{', '.join(missing[:8])}: granted, but not there yet; ask again"
+            await context.abort(grpc.StatusCode.UNAVAILABLE, text)
+        response = Response(SECRET, "", version_of(there), tuple(there[name] for name in sorted(there)))
+        return door.encoder.sotw(response)

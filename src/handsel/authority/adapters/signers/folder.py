@@ -124,6 +124,10 @@ class KeyFolder:
         """Whether there is a certificate of this CA."""
         return self._files.has(name)
 
+    def holds(self, stored: str) -> bool:
+        """Whether both the certificate and the key that are kept under this name are there."""
+        return self.has(stored) and self.keys.exists(stored)
+
     def names(self) -> list[str]:
         """Every issuing CA that has a certificate here."""
         return sorted({path.stem.partition(".")[0] for path in self.folder.glob("*.crt")} - {ROOT})

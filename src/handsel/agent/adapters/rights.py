@@ -1,0 +1,74 @@
+"""What this process may do on its host, and the users that the host knows."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from handsel.agent.adapters.ports import is_free
+from handsel.agent.model import Owner
+from handsel.agent.users import AUTO, own_user
+from handsel.errors import StateError
+
+# capabilities(7)
+_CHOWN, _SETGID, _SETUID, _BIND, _ADMIN = 0, 6, 7, 10, 21
+_HTTP = 80
+
+
+def may_set_users() -> bool:
+    """Whether a program can be started as another user, and be given files of its own."""
+    return _has(_CHOWN, _SETGID, _SETUID)
+
+
+def may_set_names() -> bool:
+    """Whether a program can be given names of its own (a mount) that lead to usual ports such as 80."""
+    return _has(_BIND, _ADMIN)
+
+
+def find_owner(user: str, place: Path, service: str, taken: set[int]) -> Owner:
+    """Whom a service's program runs as: a user of its own for `auto`, else the one of this name. Raises `StateError`."""
+    if user == AUTO:
+        return own_user(str(place.absolute()), service, taken, _is_known)
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError as error:
+        raise StateError(
+            f"{service} is to run as {user}, a user that this host does not know",
+            next_step=f"useradd --system {user}, or write `user: auto`",
+        ) from error
+    return Owner(entry.pw_uid, entry.pw_gid)
+
+
+def address_chooser(taken: set[str]) -> Callable[[], str]:
+    """A function that gives loopback addresses of nobody, where port 80 can be had; all of 127.0.0.0/8 is loopback."""
+    given = set(taken)
+
+    def free() -> str:
+        for _ in range(1000):
+            address = f"127.{random.randrange(64, 128)}.{random.randrange(256)}.{random.randrange(1, 255)}"  # noqa: S311
+            if address not in given and is_free(_HTTP, address):
+                given.add(address)
+                return address
+        raise StateError("no loopback address is free at port 80")
+
+    return free
+
+
+def _is_known(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+def _has(*capabilities: int) -> bool:
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return os.geteuid() == 0
+    effective = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
+    return all(effective >> each & 1 for each in capabilities)

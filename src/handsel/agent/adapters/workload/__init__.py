@@ -1,0 +1,1 @@
+"""The messages of the SPIFFE Workload API, from their official description (see NOTICE)."""

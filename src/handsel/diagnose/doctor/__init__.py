@@ -1,0 +1,1 @@
+"""`handsel doctor`: what of this host keeps handsel from being well. Adapters gather facts; checks are pure."""

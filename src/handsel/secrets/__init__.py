@@ -1,0 +1,1 @@
+"""The secret manager: kinds, versions, grants, and the envelope in which every version lies at rest."""

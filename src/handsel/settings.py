@@ -32,15 +32,20 @@ def state_folder(trust_domain: str, environment: Mapping[str, str] | None = None
     return Path(base) / "handsel" / trust_domain
 
 
+_RUNTIME = Path("/run/handsel")
+
+
 def runtime_folder(state: Path, environment: Mapping[str, str] | None = None) -> Path:
     """The folder for the sockets of one state folder: short, because a socket's path ends at 107 bytes.
 
-    Below `$XDG_RUNTIME_DIR`, else below `/run/handsel` for root, else a folder of this user's in the temporary folder.
+    Below `/run/handsel` for root and for whatever runs as a service of the host, else below `$XDG_RUNTIME_DIR`, else a
+    folder of this user's in the temporary folder.
     """
     variables = os.environ if environment is None else environment
     name = hashlib.sha256(bytes(state.absolute())).hexdigest()[:12]
+    of_host = _RUNTIME / name
+    if os.geteuid() == 0 or of_host.exists() or os.access(_RUNTIME, os.W_OK):
+        return of_host
     if variables.get("XDG_RUNTIME_DIR"):
         return Path(variables["XDG_RUNTIME_DIR"]) / "handsel" / name
-    if os.geteuid() == 0:
-        return Path("/run/handsel") / name
     return Path(tempfile.gettempdir()) / f"handsel-{os.geteuid()}" / name

@@ -78,13 +78,22 @@ async def test_who_writes_a_pid_file_chooses_only_among_their_own_processes(prog
     pid, notes = program
     path = _pid_file(tmp_path, pid)
     os.chown(path, 65534, 65534)
-    assert "which is not of the file's owner" in await _refused(Reload("HUP", str(path)))
+    assert "which the file's owner may not tell anything" in await _refused(Reload("HUP", str(path)))
     os.chown(path, 0, 0)
     path.chmod(0o666)
     assert "can be written by everybody" in await _refused(Reload("HUP", str(path)))
     assert not notes.exists()
     path.chmod(0o644)
     await reload(Reload("HUP", str(path)), may_run=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_a_process_of_the_files_owner_is_told(tmp_path):
+    with subprocess.Popen(["sleep", "60"], user=65534) as process:
+        path = _pid_file(tmp_path, process.pid)
+        os.chown(path, 65534, 65534)
+        await reload(Reload("HUP", str(path)), may_run=False)
+        assert process.wait(10) == -signal.SIGHUP
 
 
 async def test_a_signal_that_ends_programs_is_not_sent(program, tmp_path):

@@ -69,7 +69,7 @@ async def shown(port: int, trusting: ssl.SSLContext) -> tuple[int, Certificate]:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting, server_hostname=NAME)
         secure: Any = writer.get_extra_info("ssl_object")
         writer.write(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
-        answer = await reader.read()
+        answer = await reader.readuntil(b"hello")
         writer.close()
         return int(answer.split()[1]), Certificate(secure.getpeercert(binary_form=True))
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from handsel.agent.model import Holdings, KeyPair, Owner, Workload
 from handsel.agent.stores import key_store, trust_store
 from handsel.errors import Bug, StateError
-from handsel.model.delivery import KINDS, SECRET_MODES, USUAL_ALIAS, Content, Delivery, Kind
+from handsel.model.delivery import KINDS, OF_ACME, SECRET_MODES, USUAL_ALIAS, Content, Delivery, Kind
 from handsel.pki.certificate import Certificate, to_pem
 from handsel.pki.pem_blocks import written
 from handsel.pki.secret import Secret
@@ -35,13 +35,17 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Material:
-    """What files are made of. `password`: of the stores, when there are some. `owner`: the workload's own user."""
+    """What files are made of.
+
+    `password`: of the stores, when there are some. `owner`: the workload's own user. `acme`: what an ACME CA gave it.
+    """
 
     pair: KeyPair | None
     roots: tuple[Certificate, ...]
     crls: tuple[bytes, ...] = ()
     password: Secret | None = None
     owner: Owner | None = None
+    acme: KeyPair | None = None
 
 
 @dataclass(frozen=True)
@@ -80,14 +84,27 @@ def lacks(delivery: Delivery, workload: Workload | None, holdings: Holdings) -> 
     """What is not there yet without which it cannot be written; empty when it can."""
     if workload is None:
         return "this host does not run the service (any more)"
+    return _cannot_be(delivery) or _waits_for(delivery, workload, holdings)
+
+
+def _cannot_be(delivery: Delivery) -> str:
     unknown = [each.kind for each in delivery.contents if each.kind not in KINDS]
     if unknown:
         return f"this agent does not know the kind {unknown[0]!r}: it is older than the server"
+    sources = {each.source for each in delivery.contents} - {"", OF_ACME}
+    if sources:
+        return f"this agent does not know the source {sources.pop()!r}: it is older than the server"
     shown = [each.name for each in delivery.contents if Kind(each.kind).is_secret and each.mode not in SECRET_MODES]
     if shown:
         return f"{shown[0]} would be for others to read"
+    return ""
+
+
+def _waits_for(delivery: Delivery, workload: Workload, holdings: Holdings) -> str:
     if delivery.needs_identity and workload.key_pair is None:
         return "there is no certificate yet"
+    if delivery.needs_acme and workload.acme is None:
+        return "there is no certificate of the ACME CA yet"
     if not holdings.crls and any(each.kind == Kind.CRL for each in delivery.contents):
         return "there is no list of revoked identities yet"
     return ""
@@ -102,6 +119,8 @@ def mark(key: bytes, delivery: Delivery, material: Material) -> str:
     parts: list[bytes] = [_description(delivery, material)]
     if delivery.needs_identity and material.pair is not None:
         parts += [each.der for each in material.pair.chain]
+    if delivery.needs_acme and material.acme is not None:
+        parts += [each.der for each in material.acme.chain]
     if kinds & {Kind.ROOTS, Kind.PKCS12_TRUST, Kind.JKS_TRUST}:
         parts += [each.der for each in material.roots]
     if Kind.CRL in kinds:
@@ -137,12 +156,12 @@ def _description(delivery: Delivery, material: Material) -> bytes:
 def _content(content: Content, material: Material, now: datetime) -> bytes:
     kind = Kind(content.kind)
     if kind.is_store or kind == Kind.PASSWORD:
-        return _of_store(kind, content.alias, material, now)
+        return _of_store(kind, content, material, now)
     if kind == Kind.ROOTS:
         return to_pem(material.roots)
     if kind == Kind.CRL:
         return b"".join(written("X509 CRL", each) for each in material.crls)
-    pair = _pair(material)
+    pair = _pair(content, material)
     pem: dict[Kind, Callable[[], bytes]] = {
         Kind.KEY: lambda: pair.key.pem().reveal(),
         Kind.CERTIFICATE: lambda: to_pem(pair.chain),
@@ -153,7 +172,7 @@ def _content(content: Content, material: Material, now: datetime) -> bytes:
     return pem[kind]()
 
 
-def _of_store(kind: Kind, alias: str, material: Material, now: datetime) -> bytes:
+def _of_store(kind: Kind, content: Content, material: Material, now: datetime) -> bytes:
     if material.password is None:
         raise Bug("a store is not written before there is a password")
     if kind == Kind.PASSWORD:
@@ -162,12 +181,13 @@ def _of_store(kind: Kind, alias: str, material: Material, now: datetime) -> byte
     try:
         if kind in (Kind.PKCS12_TRUST, Kind.JKS_TRUST):
             return trust_store(store, material.roots, material.password, now)
-        return key_store(store, _pair(material), alias or USUAL_ALIAS, material.password, now)
+        return key_store(store, _pair(content, material), content.alias or USUAL_ALIAS, material.password, now)
     except ValueError as error:
         raise StateError(f"the password cannot be used: {error}") from error
 
 
-def _pair(material: Material) -> KeyPair:
-    if material.pair is None:
-        raise Bug("files of an identity are not written before there is one")
-    return material.pair
+def _pair(content: Content, material: Material) -> KeyPair:
+    pair = material.acme if content.source == OF_ACME else material.pair
+    if pair is None:
+        raise Bug("files of a certificate are not written before there is one")
+    return pair

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from handsel.link.messages import AssignedWorkload, Bundle, FederatedBundle, Resources, Signing
@@ -85,6 +85,21 @@ class Workload:
     @property
     def service(self) -> str:
         return self.assigned.service
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """How an agent runs on its host.
+
+    `address`: where other hosts reach this one. `allow_commands`: those too that the server asks for when files were
+    delivered. `has_names`: names of callees can lead to the proxies. `drain`: how long connections go on after what they
+    belong to was replaced, or the peer revoked.
+    """
+
+    address: str = "127.0.0.1"
+    allow_commands: bool = False
+    has_names: bool = False
+    drain: timedelta = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,14 @@ def command() -> None:
 @click.option(
     "--allow-commands", is_flag=True, help="Run the commands that the server's mesh file has for delivered files."
 )
+@click.option(
+    "--drain", default="5s", show_default=True, metavar="TIME",
+    help="How long connections go on after their peer was revoked, or what they belong to was replaced.",
+)  # fmt: skip
 @common.envoy_option
 def run(
-    state: Path, ticket: str | None, servers: tuple[str, ...], address: str, envoy: Path | None, *, moved: bool,
-    allow_commands: bool,
+    state: Path, ticket: str | None, servers: tuple[str, ...], address: str, drain: str, envoy: Path | None, *,
+    moved: bool, allow_commands: bool,
 ) -> None:  # fmt: skip
     """Run the agent of this host.
 
@@ -56,16 +60,21 @@ def run(
       handsel agent run --state /var/lib/handsel --ticket hs2.…
       handsel agent run --state /var/lib/handsel --address 10.0.0.7
     """
+    from handsel.agent.model import HostSettings
+    from handsel.model.durations import parse_duration
     from handsel.wiring.agent import run_agent
     from handsel.wiring.logs import log_to
 
     folder = state.absolute()
+    try:
+        host = HostSettings(address, allow_commands, drain=parse_duration(drain))
+    except ValueError as error:
+        raise UsageError(f"--drain: {error}") from error
 
     async def serve(stopping: asyncio.Event) -> int:
         async with run_agent(
-            folder, settings.runtime_folder(folder), ticket=ticket, servers=servers, address=address, envoy=envoy,
-            moved=moved, allow_commands=allow_commands,
-        ) as agent:  # fmt: skip
+            folder, settings.runtime_folder(folder), host, ticket=ticket, servers=servers, envoy=envoy, moved=moved
+        ) as agent:
             click.echo(f"agent {agent.enrolment.agent_id}, server {agent.enrolment.url}", err=True)
             await stopping.wait()
         return 0

@@ -23,7 +23,9 @@ def encode_delivery(delivery: Delivery) -> wire.Delivery:
         owner=delivery.owner,
         password_file=delivery.password_file,
         contents=[
-            wire.Delivery.Content(name=c.name, kind=c.kind, alias=c.alias, owner=c.owner, mode=c.mode)
+            wire.Delivery.Content(
+                name=c.name, kind=c.kind, alias=c.alias, owner=c.owner, mode=c.mode, source=c.source
+            )
             for c in delivery.contents
         ],
         reload=wire.Delivery.Reload(
@@ -47,7 +49,7 @@ def decode_delivery(message: wire.Delivery) -> Delivery:
     for each in message.contents:
         if not _FILE.fullmatch(each.name):
             raise ValueError(f"the delivery {message.name} has a file {each.name[:80]!r}")
-        contents.append(Content(each.name, each.kind, each.alias, each.owner, each.mode & _MODES))
+        contents.append(Content(each.name, each.kind, each.alias, each.owner, each.mode & _MODES, each.source))
     if len({each.name for each in contents}) != len(contents):
         raise ValueError(f"the delivery {message.name} has two files of one name")
     reload = _decode_reload(message.reload) if message.HasField("reload") else Reload()

@@ -270,18 +270,20 @@ class AcmeClient(_message.Message):
 class Delivery(_message.Message):
     __slots__ = ("name", "folder", "owner", "contents", "reload", "password_file")
     class Content(_message.Message):
-        __slots__ = ("name", "kind", "alias", "owner", "mode")
+        __slots__ = ("name", "kind", "alias", "owner", "mode", "source")
         NAME_FIELD_NUMBER: _ClassVar[int]
         KIND_FIELD_NUMBER: _ClassVar[int]
         ALIAS_FIELD_NUMBER: _ClassVar[int]
         OWNER_FIELD_NUMBER: _ClassVar[int]
         MODE_FIELD_NUMBER: _ClassVar[int]
+        SOURCE_FIELD_NUMBER: _ClassVar[int]
         name: str
         kind: str
         alias: str
         owner: str
         mode: int
-        def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., alias: _Optional[str] = ..., owner: _Optional[str] = ..., mode: _Optional[int] = ...) -> None: ...
+        source: str
+        def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., alias: _Optional[str] = ..., owner: _Optional[str] = ..., mode: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
     class Reload(_message.Message):
         __slots__ = ("signal", "pid_file", "command", "url", "method", "timeout_ms")
         SIGNAL_FIELD_NUMBER: _ClassVar[int]

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 USUAL_ALIAS = "identity"
 PRIVATE_MODE = 0o600
+OF_ACME = "acme"
 
 
 class Kind(StrEnum):
@@ -50,13 +51,18 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Content:
-    """One file. `kind` is a value of `Kind`, or a word of a newer server. `owner` empty: as the delivery has it."""
+    """One file.
+
+    `kind` is a value of `Kind`, or a word of a newer server. `owner` empty: as the delivery has it. `source`: whose key
+    and chain, those of the identity (empty) or of the ACME CA (`acme`).
+    """
 
     name: str
     kind: str
     alias: str = ""
     owner: str = ""
     mode: int = PRIVATE_MODE
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,16 @@ class Delivery:
 
     @property
     def needs_identity(self) -> bool:
-        return any(each.kind in KINDS and Kind(each.kind).needs_identity for each in self.contents)
+        return self._needs("")
+
+    @property
+    def needs_acme(self) -> bool:
+        return self._needs(OF_ACME)
+
+    def _needs(self, source: str) -> bool:
+        return any(
+            each.kind in KINDS and Kind(each.kind).needs_identity and each.source == source for each in self.contents
+        )
 
     @property
     def has_stores(self) -> bool:

@@ -100,6 +100,9 @@ class ContentFile(Strict):
     )
     owner: _Owner | None = Field(None, description="Whose it is. As the delivery says when left out.")
     mode: _Mode | None = Field(None, description="Its mode. As the delivery says when left out.")
+    source: Literal["acme"] | None = Field(
+        None, alias="from", description="`acme`: of the certificate of `acme`, not of the identity."
+    )
 
 
 class ReloadFile(Strict):
@@ -195,6 +198,8 @@ def delivery_faults(written: DeliveryFile) -> Iterator[tuple[Path, str]]:
             yield place, "a file's name has letters, digits, dots and dashes, at most 100, and begins with no dot"
         if each.alias is not None and not each.kind.has_alias:
             yield place, f"only a store with a key has an alias, not {each.kind}"
+        if each.source is not None and not each.kind.needs_identity:
+            yield (*place, "from"), f"{each.kind} is not of a certificate"
         if each.kind.is_secret and int(each.mode or written.mode, 8) not in SECRET_MODES:
             yield place, f"{each.kind} is nobody else's to read: its mode is 0400, 0600, 0440 or 0640"
     yield from _password_faults(written)
@@ -226,7 +231,7 @@ def read_delivery(name: str, written: DeliveryFile, absolute: Callable[[str], st
     """What a person wrote, as the model has it."""
     contents = tuple(
         Content(file, each.kind, each.alias or (USUAL_ALIAS if each.kind.has_alias else ""), each.owner or "",
-                int(each.mode or written.mode, 8))
+                int(each.mode or written.mode, 8), each.source or "")
         for file, each in written.contents.items()
     )  # fmt: skip
     password_file = absolute(written.password_file) if written.password_file else ""

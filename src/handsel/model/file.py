@@ -307,7 +307,11 @@ class _MeshReader:
             self._fault((*path, "files"), "a service without a sidecar has no identity that could be in files")
         for below, message in files_faults(content.files):
             self._fault((*path, "files", *below), message)
-        return tuple(read_delivery(name, each, self._absolute) for name, each in content.files.items())
+        found = tuple(read_delivery(name, each, self._absolute) for name, each in content.files.items())
+        for each in found:
+            if each.needs_acme and content.acme is None:
+                self._fault((*path, "files", each.name), "a file is from acme, and there is no `acme` of this service")
+        return found
 
     def _acme(self, path: tuple[str | int, ...], content: ServiceFile) -> AcmeClient | None:
         if content.acme is None:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import structlog
 
-from handsel.agent.adapters import launch
+from handsel.agent.adapters import launch, rights
 from handsel.agent.adapters.control import ControlDoor
 from handsel.agent.adapters.files import AgentFolder
 from handsel.agent.adapters.joining import enrol
@@ -21,7 +21,7 @@ from handsel.agent.adapters.runtime import Agent, enrolled
 from handsel.agent.adapters.tpm import quoting
 from handsel.agent.join import Prove, Way
 from handsel.agent.layout import Layout
-from handsel.agent.model import Enrolment
+from handsel.agent.model import Enrolment, HostSettings
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_unix
 from handsel.door.asgi import Door
 from handsel.envoy.adapters import binary
@@ -38,22 +38,20 @@ _log = structlog.get_logger("handsel.agent")
 async def open_agent(
     state: Path,
     runtime: Path,
+    host: HostSettings,
     *,
     ticket: str | None,
     url: str | None,
     others: tuple[str, ...] = (),
-    address: str,
     envoy: Path | None,
     drain_seconds: float | None = None,
     machine: str = "",
     moved: bool = False,
-    allow_commands: bool = False,
 ) -> AsyncIterator[Agent]:
     """The agent of a state folder, running; `others` are more servers, see `Enrolment`.
 
     At the end its Envoys run on, unless `drain_seconds` says otherwise. `machine`: the one that we are on, when it
-    matters that the folder is of it; `moved`: it is of another one, on purpose. `allow_commands`: those too that the
-    server asks for when files were delivered.
+    matters that the folder is of it; `moved`: it is of another one, on purpose.
     """
     folder = AgentFolder(Layout(state / "agent", runtime))
     folder.prepare()
@@ -65,7 +63,7 @@ async def open_agent(
             enrolment = await enrol(folder, Way.by_ticket(TicketText.decode(ticket), url, others), machine)
         enrolment = _of_this_machine(folder, enrolment, machine, moved=moved)
         enrolment = replace(enrolment, others=others or enrolment.others)
-        agent = Agent(folder, enrolled(enrolment, url), binary.find(envoy), address, allow_commands=allow_commands)
+        agent = Agent(folder, enrolled(enrolment, url), binary.find(envoy), host)
         door = DoorServer(Door(ControlDoor(agent).routes(), on_bug=_log_bug), listen_unix(folder.layout.control), None)
         await door.start()
         try:
@@ -79,14 +77,14 @@ async def open_agent(
 
 @contextlib.asynccontextmanager
 async def run_agent(
-    state: Path, runtime: Path, *, ticket: str | None, servers: Sequence[str], address: str, envoy: Path | None,
-    moved: bool, allow_commands: bool = False,
+    state: Path, runtime: Path, host: HostSettings, *, ticket: str | None, servers: Sequence[str], envoy: Path | None,
+    moved: bool,
 ) -> AsyncIterator[Agent]:  # fmt: skip
     """The agent as a process of its own, bound to this machine; who started it is told how it is."""
     manager = ServiceManager.of(os.environ)
     opened = open_agent(
-        state, runtime, ticket=ticket, url=next(iter(servers), None), others=tuple(servers[1:]), address=address,
-        envoy=envoy, machine=this_machine(), moved=moved, allow_commands=allow_commands,
+        state, runtime, replace(host, has_names=rights.may_use_usual_ports()), ticket=ticket,
+        url=next(iter(servers), None), others=tuple(servers[1:]), envoy=envoy, machine=this_machine(), moved=moved,
     )  # fmt: skip
     async with opened as agent, manager.following(lambda: _in_one_line(agent)):
         yield agent

@@ -106,7 +106,8 @@ class Bundles:
             except Exception:  # noqa: BLE001  # one mistake must not end all of it
                 _log.exception("a bundle met a mistake of ours")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._poked.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._poked.wait()
 
     async def renew_own(self) -> None:
         """Our own bundle, with another sequence when it is another one."""

@@ -43,9 +43,6 @@ class HostService:
         self._state = state
         self.path = folder / unit.NAME
         environment = [(_MACHINE, os.environ[_MACHINE])] if os.environ.get(_MACHINE) else []
-        if self._user.pw_uid != 0:
-            # Only root's sockets are below /run/handsel by themselves.
-            environment.append(("XDG_RUNTIME_DIR", f"/run/{unit.RUNTIME}"))
         program = (sys.executable, "-m", "handsel")
         name = self._user.pw_name
         try:

@@ -16,10 +16,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
-from handsel.agent.adapters import ports
+from handsel.agent.adapters import ports, rights
 from handsel.agent.adapters.programs import Program, ProgramPlace, end_left_behind, wait_until_listening
 from handsel.agent.adapters.runtime import Agent
-from handsel.agent.model import Start
+from handsel.agent.model import HostSettings, Start
 from handsel.authority.model import ALL_SERVICES
 from handsel.envoy.adapters.process import ProcessRecord
 from handsel.errors import HandselError, PortInUse, StateError
@@ -114,8 +114,9 @@ async def _agent(
         step = steps.enter_context(progress.step("agent"))
         ticket = await server.make_ticket(ALL_SERVICES, _TICKET_LIFETIME)
         opened = open_agent(
-            state, runtime, ticket=ticket, url=server.url, address="127.0.0.1", envoy=envoy,
-            drain_seconds=_DRAIN_SECONDS, allow_commands=True,  # the mesh file is of this host
+            state, runtime,
+            HostSettings(allow_commands=True, has_names=rights.may_set_names()),  # the mesh file is of this host
+            ticket=ticket, url=server.url, envoy=envoy, drain_seconds=_DRAIN_SECONDS,
         )  # fmt: skip
         async with opened as agent:
             with contextlib.suppress(TimeoutError):

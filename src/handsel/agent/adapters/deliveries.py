@@ -188,7 +188,7 @@ class Deliveries:
             raise StateError(lacking)
         pair, owner = workload.key_pair, workload.owner
         password = self._records.password(wish.id, wish.delivery)
-        material = Material(pair, holdings.roots, holdings.crls, password, owner)
+        material = Material(pair, holdings.roots, holdings.crls, password, owner, workload.acme)
         mark = made.mark(self._key, wish.delivery, material)
         if standing.problem and mark == standing.tried and time.monotonic() < standing.again:
             return

@@ -10,12 +10,14 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
 
 from handsel.agent import renewal
 from handsel.agent.layout import Layout, WorkloadLayout
+from handsel.agent.model import HostSettings
 from handsel.envoy.adapters import admin, process
 from handsel.envoy.adapters.process import ProcessRecord
 from handsel.envoy.bootstrap import bootstrap
@@ -30,11 +32,12 @@ LARGEST_ACCESS_LOG = 64 << 20
 
 
 class Proxies:
-    """The Envoys of a host, by workload. `on_end` is called when one of them ends."""
+    """The Envoys of a host, by workload. `on_end` is called when one of them ends; `drain`: see `HostSettings`."""
 
-    def __init__(self, binary: Path, layout: Layout, on_end: Callable[[], None]) -> None:
+    def __init__(self, binary: Path, layout: Layout, on_end: Callable[[], None], drain: timedelta) -> None:
         self._binary = binary
         self._layout = layout
+        self._drain = drain
         self._on_end = on_end
         self.by_name: dict[str, Proxy] = {}
 
@@ -42,7 +45,7 @@ class Proxies:
         """An Envoy for each of these: started when it does not run and is not waiting after a failure."""
         for name in names:
             if name not in self.by_name:
-                self.by_name[name] = Proxy(self._binary, self._layout.of(name), self._on_end)
+                self.by_name[name] = Proxy(self._binary, self._layout.of(name), self._on_end, self._drain)
             self.by_name[name].watch_over()
 
     async def limit_logs(self) -> None:
@@ -74,8 +77,12 @@ class Proxy:
     `on_end` is called when it ends.
     """
 
-    def __init__(self, binary: Path, place: WorkloadLayout, on_end: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, binary: Path, place: WorkloadLayout, on_end: Callable[[], None] = lambda: None,
+        drain: timedelta = HostSettings.drain,
+    ) -> None:  # fmt: skip
         self._binary = binary
+        self._drain = drain
         self._place = place
         self._on_end = on_end
         self._watched: int | None = None  # a descriptor of the process, pidfd_open(2)
@@ -175,6 +182,7 @@ class Proxy:
             config=self._place.envoy_config,
             log=self._place.envoy_log,
             record=self._place.envoy_record,
+            drain_seconds=max(1, round(self._drain.total_seconds())),
         )
         self._watch()
         _log.info("envoy started", service=self._place.service, pid=self.record.pid)

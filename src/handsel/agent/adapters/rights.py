@@ -23,8 +23,13 @@ def may_set_users() -> bool:
     return _has(_CHOWN, _SETGID, _SETUID)
 
 
+def may_use_usual_ports() -> bool:
+    """Whether a proxy can listen at ports such as 80, to which names lead."""
+    return _has(_BIND)
+
+
 def may_set_names() -> bool:
-    """Whether a program can be given names of its own (a mount) that lead to usual ports such as 80."""
+    """The same, and whether this process can give a program names of its own, which takes a mount."""
     return _has(_BIND, _ADMIN)
 
 

@@ -39,7 +39,7 @@ from handsel.agent.adapters.secret_files import SecretFiles
 from handsel.agent.adapters.workload_api import WorkloadApi
 from handsel.agent.clock import LARGEST_SKEW, Clock
 from handsel.agent.layout import Layout
-from handsel.agent.model import Enrolment, Holdings, KeyPair, Owner, Ports, Start, Workload
+from handsel.agent.model import Enrolment, Holdings, HostSettings, KeyPair, Owner, Ports, Start, Workload
 from handsel.errors import Bug, HandselError, NotAuthorised, ProtocolError, StateError, Unreachable
 from handsel.link.adapters.http_client import LinkClient
 from handsel.link.jwt import JwtRequest, JwtResponse
@@ -67,13 +67,12 @@ class Agent:
     """The agent of one host, from `start` to `stop`. `problems` says what keeps it from being well."""
 
     def __init__(
-        self, folder: AgentFolder, enrolment: Enrolment, binary: Path, address: str, *, allow_commands: bool = False
+        self, folder: AgentFolder, enrolment: Enrolment, binary: Path, settings: HostSettings = HostSettings()
     ) -> None:
-        """`allow_commands`: also those run after files were delivered that the server asks for."""
         self._folder = folder
-        self._address = address
+        self._address = settings.address
         self.clock = Clock(lambda: datetime.now(UTC), time.monotonic)
-        self._seats = Seats(folder.layout.state, address)
+        self._seats = Seats(folder.layout.state, settings.address, has_names=settings.has_names)
         self.enrolment = enrolment
         self.holdings: Holdings = folder.load()
         self._own: KeyPair = folder.own()
@@ -83,7 +82,7 @@ class Agent:
             if self.holdings.sequence == 0:
                 self.secrets.begin_anew()
             self.holdings = replace(self.holdings, sequence=0)
-        self.deliveries = Deliveries(folder.layout.state / "deliveries", allow_commands=allow_commands)
+        self.deliveries = Deliveries(folder.layout.state / "deliveries", allow_commands=settings.allow_commands)
         self.acme = AcmeCertificates(
             folder.layout, now=self.clock.now, install=self._install_acme, own_server=self._own_server
         )
@@ -92,7 +91,7 @@ class Agent:
         self._apis: dict[str, WorkloadApi] = {}
         self._look = asyncio.Event()  # something befell a proxy
         self._back = asyncio.Event()  # the server answers
-        self.proxies = Proxies(binary, folder.layout, self._look.set)
+        self.proxies = Proxies(binary, folder.layout, self._look.set, settings.drain)
         self._swapped: dict[tuple[str, str], Resource] = {}
         self._given: dict[str, Bundle] = {}  # what each proxy was given
         self._reported: Report | None = None
@@ -133,7 +132,8 @@ class Agent:
             while not condition():
                 event.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(event.wait(), 0.5)
+                    async with asyncio.timeout(0.5):
+                        await event.wait()
         finally:
             self._waiters.discard(event)
 
@@ -245,10 +245,12 @@ class Agent:
                 await self._note_problem(error, failures)
                 self._back.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._back.wait(), _pause(failures))
+                    async with asyncio.timeout(_pause(failures)):
+                        await self._back.wait()
                 continue
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._seconds_until_due())
+                async with asyncio.timeout(self._seconds_until_due()):
+                    await self._changed.wait()
             await asyncio.sleep(_QUIET_SECONDS)
 
     async def _supervise(self) -> None:
@@ -259,7 +261,8 @@ class Agent:
             await self.proxies.limit_logs()
             self._renew_refused_ports()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), self.proxies.seconds_to_wait())
+                async with asyncio.timeout(self.proxies.seconds_to_wait()):
+                    await self._look.wait()
             self._look.clear()
 
     async def _look_at_files(self) -> None:

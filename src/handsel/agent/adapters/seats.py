@@ -19,12 +19,15 @@ _HOSTS = Path("/etc/hosts")
 
 
 class Seats:
-    """Chooses for the workloads of one state folder. `address`: where other hosts reach this one."""
+    """Chooses for the workloads of one state folder. `address`: where other hosts reach this one.
 
-    def __init__(self, place: Path, address: str) -> None:
+    `has_names`: whether names of callees can lead to the proxies.
+    """
+
+    def __init__(self, place: Path, address: str, *, has_names: bool) -> None:
         self._place = place
         self._address = address
-        self.has_users, self.has_names = rights.may_set_users(), rights.may_set_names()
+        self.has_users, self.has_names = rights.may_set_users(), has_names
         self.problems: dict[str, str] = {}
 
     def choose(self, holdings: Holdings) -> Holdings:

@@ -12,7 +12,9 @@ from handsel.cli import common
 
 
 @click.command()
-@click.option("--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The agent's.")
+@click.option(
+    "--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The agent's state folder."
+)
 @common.output_option
 def command(state: Path, output: str) -> None:
     """List the files that the agent of this host keeps, and how each delivery is.

@@ -24,7 +24,9 @@ from handsel.errors import ExitCode
 @wishes.options
 @click.option("--undo", is_flag=True, help="Take the line out again, then the files.")
 @click.option("--dry-run", is_flag=True, help="Only show what would change, as a diff.")
-@click.option("--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The agent's.")
+@click.option(
+    "--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The agent's state folder."
+)
 @common.output_option
 def command(
     service: str, folder: Path, wrapper_conf: Path, name: str | None, state: Path, output: str, *, undo: bool,

@@ -27,7 +27,9 @@ from handsel.errors import ExitCode, UsageError
     help="Whom the snippet speaks with.  [default: all of the mesh]",
 )
 @click.option("--dry-run", is_flag=True, help="Only check and show it.")
-@click.option("--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The agent's.")
+@click.option(
+    "--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The agent's state folder."
+)
 @common.output_option
 def command(
     service: str, folder: Path, name: str | None, snippet: str | None, peer: str | None, state: Path, output: str, *,
@@ -37,6 +39,7 @@ def command(
 
     The agent of this host writes them now and at every rotation, all at once: --out is a link to a folder that is
     whole. They stay kept when the agent is started again, until `handsel cert withdraw`.
+    Without a word about what is wanted, it is --pem.
 
     \b
     Examples:

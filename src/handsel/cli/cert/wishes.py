@@ -49,11 +49,14 @@ def options(verb: _Verb) -> _Verb:
     path = click.Path(path_type=Path)
     for add in reversed(
         (
-            click.option("--pem", is_flag=True, help="key.pem, cert.pem with its chain, ca.pem.  [the usual]"),
+            click.option("--pem", is_flag=True, help="key.pem, cert.pem with its chain, ca.pem."),
             click.option("--bundle", is_flag=True, help="identity.pem with key and chain in one, ca.pem."),
             click.option("--pkcs12", is_flag=True, help="keystore.p12."),
             click.option("--jks", is_flag=True, help="keystore.jks."),
-            click.option("--trust-store", type=click.Choice(list(_TRUST)), multiple=True, help="The roots, once more."),
+            click.option(
+                "--trust-store", type=click.Choice(list(_TRUST)), multiple=True,
+                help="The roots: ca.pem, truststore.p12, truststore.jks.",
+            ),
             click.option("--crl", is_flag=True, help="revoked.pem: the identities that are revoked."),
             click.option(
                 "--file", "named", multiple=True, metavar="NAME=KIND",

@@ -14,7 +14,9 @@ from handsel.cli import common
 @click.command()
 @click.argument("which", metavar="NAME|FOLDER")
 @click.option("--dry-run", is_flag=True, help="Only show which it would be.")
-@click.option("--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The agent's.")
+@click.option(
+    "--state", type=click.Path(path_type=Path), required=True, envvar="HANDSEL_STATE", help="The agent's state folder."
+)
 @common.output_option
 def command(which: str, state: Path, output: str, *, dry_run: bool) -> None:
     """Remove the files that `handsel cert issue` asked for, and keep them no more.

@@ -63,7 +63,12 @@ class ProcessRecord:
 
 
 def start(
-    binary: Path, bootstrap: dict[str, object], *, config: Path, log: Path, record: Path,
+    binary: Path,
+    bootstrap: dict[str, object],
+    *,
+    config: Path,
+    log: Path,
+    record: Path,
     drain_seconds: int = DRAIN_SECONDS,
 ) -> ProcessRecord:
     """Start an Envoy. Its own log goes to `log`; the record is written for the next agent. Raises `StateError`.

@@ -53,6 +53,7 @@ class Watches:
             if newer.is_set():
                 continue
             try:
-                await asyncio.wait_for(newer.wait(), _PING_SECONDS)
+                async with asyncio.timeout(_PING_SECONDS):
+                    await newer.wait()
             except TimeoutError:
                 yield ping(datetime.now(UTC)).encode()

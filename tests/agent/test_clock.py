@@ -20,7 +20,13 @@ class Host:
     def __init__(self) -> None:
         self.real = START
         self.skew = timedelta()
-        self.clock = Clock(lambda: self.real + self.skew, lambda: (self.real - START).total_seconds())
+        self.clock = Clock(self.shown, self.seconds)
+
+    def shown(self) -> datetime:
+        return self.real + self.skew
+
+    def seconds(self) -> float:
+        return (self.real - START).total_seconds()
 
 
 def test_a_host_that_has_heard_nothing_goes_by_its_own_clock():

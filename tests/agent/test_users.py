@@ -20,7 +20,7 @@ def test_a_service_has_the_same_user_after_a_restart_and_another_one_in_another_
 
 def test_a_user_that_is_taken_or_that_the_machine_knows_is_passed_over():
     first = own_user("/s", "web", set(), _nobody)
-    assert own_user("/s", "web", {first.uid}, _nobody).uid not in {first.uid}
+    assert own_user("/s", "web", {first.uid}, _nobody).uid != first.uid
     assert own_user("/s", "web", set(), lambda uid: uid == first.uid).uid != first.uid
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from handsel import settings
 from handsel.agent.layout import Layout
-from handsel.pki.certificate import Certificate
+from handsel.pki.certificate import Certificate, parse_pem
+from handsel.pki.keys import PrivateKey
 from tests.e2e.acme_ca import Ca, Ours, Pebble, pebble_binary, running  # noqa: F401  # the fixture
 from tests.e2e.hosts import hosts
 from tests.e2e.mesh_process import free_port, run, short_folder, wait_for, workload
@@ -40,6 +41,10 @@ trust_domain: sidecar.internal
 services:
   web:
     acme: {{directory: mesh, names: [{name}], listen: "127.0.0.1:{port}"}}
+    files:
+      tls:
+        folder: out
+        contents: {{k.pem: {{kind: key, from: acme}}, c.pem: {{kind: certificate, from: acme}}, own.pem: certificate}}
 authority:
   acme:
     validation: {{http_port: {port}, resolver: "127.0.0.1:{dns_port}"}}
@@ -115,6 +120,10 @@ def test_what_the_mesh_itself_gave_outlives_the_server_and_the_agent() -> None:
         finally:
             names.stop()
             names.server.server_close()
+        files = apart.folder / "out"
+        pair = wait_for(lambda: _pair(files), what="the files")
+        assert (pair[0].public_der(), pair[1].serial) == (pair[1].public_key_der, serial)
+        assert parse_pem((files / "own.pem").read_bytes())[0].uri_names  # the identity, beside it
         roots = run("ca", "bundle", "--state", str(apart.server_state)).stdout
         trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         trusting.load_verify_locations(cadata=roots)
@@ -135,6 +144,13 @@ def test_what_the_mesh_itself_gave_outlives_the_server_and_the_agent() -> None:
 def _acme(state: Path) -> dict[str, Any]:
     found = workload(state, "web")["acme"]
     return found or {"serial": None}
+
+
+def _pair(files: Path) -> tuple[PrivateKey, Certificate] | None:
+    if not (files / "c.pem").exists():
+        return None
+    key = PrivateKey.from_pem((files / "k.pem").read_bytes())
+    return key, parse_pem((files / "c.pem").read_bytes())[0]
 
 
 def _answers(port: int) -> bool:

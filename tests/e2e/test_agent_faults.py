@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -133,10 +134,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_is_got_over() -> None:
         own = state / "agent" / "workloads" / "web"
 
         ballast = disk / "ballast"
-        with ballast.open("wb") as file, pytest.raises(OSError, match="No space"):
-            while True:
-                file.write(b"\0" * 65536)
-                file.flush()
+        _fill(ballast)
         before = {path: path.read_bytes() for path in (own / "identity.key", own / "identity.crt")}
         wait_for(lambda: "No space" in _status(apart)["state_problem"], what="the reason")
         assert {path: path.read_bytes() for path in before} == before
@@ -166,6 +164,18 @@ def _small_disk(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _fill(file: Path) -> None:
+    """Until there is no more space, to the last byte."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT)
+    try:
+        for size in (65536, 512, 1):
+            with contextlib.suppress(OSError):
+                while os.write(descriptor, b"\0" * size):
+                    pass
+    finally:
+        os.close(descriptor)
 
 
 def _sockets(state: Path) -> list[Path]:

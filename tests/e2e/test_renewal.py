@@ -41,7 +41,7 @@ def test_short_lives_are_renewed_once_each_and_the_agent_renews_itself(monkeypat
                     await asyncio.sleep(1)
                     assert (await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}/"))[0] == 200
                 assert agent.layout.certificate.read_bytes() != own
-                assert agent.server_problem == ""
+                assert agent.server.problem == ""
                 # Fourteen seconds: at most four renewals for each of the two services, the agent and the server.
                 assert 4 <= await running.server.directory.issued_count() - issued <= 16
 

@@ -13,6 +13,7 @@ from handsel.errors import ProtocolError
 from handsel.link import joining, jwt, secrets
 from handsel.link import messages as m
 from handsel.link import wire_pb2 as wire
+from handsel.model.acme_client import AcmeClient, ExternalAccount
 from handsel.model.delivery import Content, Delivery, Reload
 from handsel.pki.secret import Secret
 from tests.support import TRUST_DOMAIN, TestAuthority, mutations
@@ -43,14 +44,20 @@ reports = st.builds(
 )  # fmt: skip
 services = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 reloads = st.builds(Reload, st.sampled_from(["", "HUP"]), text, names, text, st.just("PUT"), spans.filter(bool))
-contents = st.builds(Content, st.sampled_from(["key.pem", "a"]), text, text, text, st.integers(0, 0o777))
+contents = st.builds(Content, st.sampled_from(["key.pem", "a"]), text, text, text, st.integers(0, 0o777), text)
 deliveries = st.builds(
     Delivery, services, st.sampled_from(["/etc/tls", "/a/b"]), st.lists(contents, max_size=1).map(tuple), text,
     reloads.filter(lambda reload: reload.is_wanted) | st.just(Reload()), text,
 )  # fmt: skip
+acme = st.builds(
+    AcmeClient, st.sampled_from(["mesh", "https://ca.test/dir"]), st.just(("a.test", "10.0.0.1")),
+    st.sampled_from(["", "/etc/ca.pem"]), names, st.none() | st.builds(ExternalAccount, text, text), text, text,
+    st.integers(1, 65535), text, text, text,
+)  # fmt: skip
 assigned = st.builds(
     m.AssignedWorkload, services, identities, ports, names, spans, stores=names, user=text,
     hosts=st.dictionaries(text, text, max_size=3), deliveries=st.lists(deliveries, max_size=2).map(tuple),
+    acme=st.none() | acme,
 )  # fmt: skip
 published = st.builds(m.PublishedResource, text, text, text, body, names)
 federated = st.builds(m.FederatedBundle, st.just(TRUST_DOMAIN), chains, body, names)
@@ -85,7 +92,9 @@ MESSAGES = {
     "JwtResponse": st.builds(jwt.JwtResponse, text, times),
     "Resources": st.builds(m.Resources, st.lists(published, max_size=2).map(tuple), names),
     "SecretRefs": st.builds(secrets.SecretRefs, st.lists(secret_refs, max_size=2).map(tuple)),
-    "SecretsRequest": st.builds(secrets.SecretsRequest, st.lists(secret_keys, max_size=secrets.MOST_AT_ONCE).map(tuple)),
+    "SecretsRequest": st.builds(
+        secrets.SecretsRequest, st.lists(secret_keys, max_size=secrets.MOST_AT_ONCE).map(tuple)
+    ),
     "SecretsResponse": st.builds(
         secrets.SecretsResponse,
         st.dictionaries(secret_keys, body.map(Secret), max_size=2),
@@ -96,7 +105,7 @@ every_message = pytest.mark.parametrize("name", MESSAGES)
 
 
 def test_every_message_of_the_format_is_tried_here():
-    parts = {"Delivery", "Evidence", "FederatedBundle", "Frame", "Rejection", "WorkloadReport"}
+    parts = {"AcmeClient", "Delivery", "Evidence", "FederatedBundle", "Frame", "Rejection", "WorkloadReport"}
     assert set(MESSAGES) == set(wire.DESCRIPTOR.message_types_by_name) - parts
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from handsel.agent import holdings as held
 from handsel.agent.model import Holdings
-from handsel.link.messages import Bundle
 from handsel.link import joining, messages
+from handsel.link.messages import Bundle
 
 V1 = json.loads((Path(__file__).parent / "recorded" / "v1.json").read_text())
 KINDS = {

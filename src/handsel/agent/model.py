@@ -92,8 +92,8 @@ class HostSettings:
     """How an agent runs on its host.
 
     `address`: where other hosts reach this one. `allow_commands`: those too that the server asks for when files were
-    delivered. `has_names`: names of callees can lead to the proxies. `drain`: how long connections go on after what they
-    belong to was replaced, or the peer revoked.
+    delivered. `has_names`: names of callees can lead to the proxies. `drain`: how long connections go on after what
+    they belong to was replaced, or the peer revoked.
     """
 
     address: str = "127.0.0.1"

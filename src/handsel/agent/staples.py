@@ -27,14 +27,18 @@ class Wanted:
 
 
 def due(holdings: Holdings, now: datetime) -> list[Wanted]:
-    """What is to be asked for: staples that are wanted and not there, of another certificate, or past half their life."""
-    found = [each for each in holdings.workloads.values() if each.assigned.staple and each.key_pair is not None]
-    return [Wanted(each.service, each.key_pair) for each in found if each.key_pair and now >= _due(each)]
+    """What is to be asked for: staples that are wanted, and not there or past half of their life."""
+    return [
+        Wanted(each.service, each.key_pair)
+        for each in holdings.workloads.values()
+        if each.key_pair is not None and (moment := _due(each)) is not None and now >= moment
+    ]
 
 
 def next_due(holdings: Holdings) -> datetime | None:
     """When the next one is to be asked for."""
-    return min((_due(each) for each in holdings.workloads.values() if each.assigned.staple), default=None)
+    moments = [moment for each in holdings.workloads.values() if (moment := _due(each)) is not None]
+    return min(moments, default=None)
 
 
 def receive(wanted: Wanted, answer: bytes, now: datetime) -> Staple:
@@ -54,8 +58,10 @@ def read(answer: bytes, serial: str) -> Staple:
     return Staple(serial, answer, response.this_update_utc, response.next_update_utc)
 
 
-def _due(workload: Workload) -> datetime:
+def _due(workload: Workload) -> datetime | None:
     staple, pair = workload.staple, workload.key_pair
-    if staple is None or pair is None or staple.serial != pair.leaf.serial:
-        return pair.leaf.not_before if pair else datetime.max
+    if pair is None or not workload.assigned.staple:
+        return None
+    if staple is None or staple.serial != pair.leaf.serial:
+        return pair.leaf.not_before
     return staple.since + (staple.until - staple.since) / 2

@@ -75,7 +75,7 @@ def run(
         async with run_agent(
             folder, settings.runtime_folder(folder), host, ticket=ticket, servers=servers, envoy=envoy, moved=moved
         ) as agent:
-            click.echo(f"agent {agent.enrolment.agent_id}, server {agent.enrolment.url}", err=True)
+            click.echo(f"agent {agent.server.enrolment.agent_id}, server {agent.server.enrolment.url}", err=True)
             await stopping.wait()
         return 0
 

@@ -176,6 +176,8 @@ def _problems(status: dict[str, Any]) -> list[str]:
     for workload in (status["agent"] or {}).get("workloads", []):
         lines += [f"{workload['service']} waits for a file: {problem}" for problem in workload["missing"].values()]
         lines += [f"{workload['service']}: Envoy refused: {r['reason'].strip()}" for r in workload["rejections"]]
+        of_acme = (workload.get("acme") or {}).get("problem")
+        lines += [f"{workload['service']}: {of_acme}"] if of_acme else []
     for each in (status["agent"] or {}).get("deliveries", []):
         lines += [f"{each['id']} in {each['folder']}: {each['problem']}"] if each["problem"] else []
     lines += (status["server"] or {}).get("warnings", [])

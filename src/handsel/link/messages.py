@@ -205,8 +205,8 @@ class AssignedWorkload:
     """A service that this host runs.
 
     `port` 0 lets the agent choose; `renew_before_end` None renews between half and two thirds of life. `stores`: the
-    formats of key stores that are kept beside key and chain; one that an agent does not know it leaves out. `user`: whom
-    its program runs as where root starts it (a name, or `auto`). `hosts`: how programs call each callee.
+    formats of key stores that are kept beside key and chain; one that an agent does not know it leaves out. `user`:
+    whom its program runs as where root starts it (a name, or `auto`). `hosts`: how programs call each callee.
     `staple`: an OCSP answer goes along with its certificate.
     """
 

@@ -91,7 +91,7 @@ def _plan(mesh: Mesh, service: Service, place: WorkloadReport, places: Places) -
 
 
 def _named(outbound: Outbound, written: int, address: str | None) -> tuple[tuple[str, int], ...]:
-    """Where a program finds a callee that it calls by name: at the port that a person wrote, and where HTTP is usual."""
+    """Where a program finds a callee by its name: at the port that a person wrote, and where HTTP usually is."""
     if address is None:
         return ()
     usual = outbound.host_port if outbound.via_proxy else 0

@@ -93,8 +93,8 @@ async def run_agent(
 def _in_one_line(agent: Agent) -> str:
     names = agent.holdings.workloads
     ready = sum(agent.ready(name) for name in names)
-    problem = f"; {agent.server_problem}" if agent.server_problem else ""
-    of = f"agent {agent.enrolment.agent_id} of {agent.enrolment.trust_domain}"
+    problem = f"; {agent.server.problem}" if agent.server.problem else ""
+    of = f"agent {agent.server.enrolment.agent_id} of {agent.server.enrolment.trust_domain}"
     return f"{of}: {ready} of {len(names)} proxies in sync{problem}"
 
 

@@ -215,12 +215,12 @@ def _check_ready(agent: Agent, members: Iterable[str]) -> None:
     for name in members:
         if agent.ready(name) or agent.missing_secrets(name):
             continue
-        ads = agent.ads.get(name)
+        ads = agent.door(name)
         reasons = [rejection.reason for rejection in ads.rejections] if ads else []
         log = agent.layout.of(name).envoy_log
         raise StateError(
             f"the Envoy of {name} did not become ready in {_READY_SECONDS:.0f} s"
-            + (f": {reasons[-1].strip()}" if reasons else f": {agent.server_problem}" if agent.server_problem else ""),
+            + (f": {reasons[-1].strip()}" if reasons else f": {agent.server.problem}" if agent.server.problem else ""),
             next_step=f"its log is {log}",
         )
 

@@ -18,8 +18,9 @@ TRUST = "ROOTCA"
 
 
 def tls_certificate(name: str, chain_pem: bytes, key_pem: Secret, *, now: datetime, staple: bytes = b"") -> Resource:
-    """A certificate with its key, and an OCSP answer for it, DER. Raises `ValueError` when they do not belong together or it is not valid now.
+    """A certificate with its key, and an OCSP answer for it, DER.
 
+    Raises `ValueError` when they do not belong together or it is not valid now.
     Envoy would refuse such a pair, and then also later, valid secrets of the same TLS context.
     """
     leaf = x509.load_pem_x509_certificates(chain_pem)[0]

@@ -64,8 +64,12 @@ class CaSession:
         session.mount("https://", self._transport)
         self._deadline = time.monotonic() + _ORDER_SECONDS
         self.account_is_gone = False
-        with self._translated():
-            self._client = ClientV2(ClientV2.get_directory(directory, self._net), self._net)
+        try:
+            with self._translated():
+                self._client = ClientV2(ClientV2.get_directory(directory, self._net), self._net)
+        except HandselError:
+            self.close()
+            raise
 
     @property
     def retry_after(self) -> timedelta | None:

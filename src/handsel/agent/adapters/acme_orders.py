@@ -99,7 +99,8 @@ class Orders:
 
     def _order_by(self, account: Account, work: Work, session: CaSession, own: OwnServer | None) -> Held:
         wish, before = work.wish, work.held
-        external = read_password(Path(wish.external_account.key_file)) if wish.external_account else None
+        is_new = wish.external_account is not None and not account.url
+        external = read_password(Path(wish.external_account.key_file)) if is_new and wish.external_account else None
         url = session.use_account(wish, account.url, external)
         if url != account.url:
             work.records.save_account(replace(account, url=url))

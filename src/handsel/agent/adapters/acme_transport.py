@@ -60,8 +60,10 @@ class Transport(HTTPAdapter):
                     raise requests.ConnectionError(f"its answer has more than {_LARGEST_ANSWER} bytes")
                 if time.monotonic() > deadline:
                     raise requests.Timeout(f"its answer takes more than {_LONGEST_SECONDS:.0f} s")
-        finally:
+        except BaseException:
             response.close()
+            raise
+        response.raw.release_conn()
         response._content = content  # noqa: SLF001  # as `requests` itself keeps what it has read
         if not response.ok:
             self.retry_after = retry_after(response)

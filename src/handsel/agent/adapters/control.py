@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from handsel.agent.adapters.delivery_control import DeliveryDoor
 from handsel.agent.adapters.runtime import Agent
 from handsel.door.asgi import Handler, Request, Response
 from handsel.errors import UsageError
+from handsel.xds.facts import SecretFacts
 
 _JSON = "application/json"
 _LONGEST_WAIT_SECONDS = 25.0
+_WARMING = timedelta(seconds=10)
 
 
 class ControlDoor:
@@ -29,9 +32,9 @@ class ControlDoor:
         """How this host is."""
         return _answer(
             {
-                "agent": self._agent.enrolment.agent_id,
-                "server": self._agent.enrolment.url,
-                "server_problem": self._agent.server_problem,
+                "agent": self._agent.server.enrolment.agent_id,
+                "server": self._agent.server.enrolment.url,
+                "server_problem": self._agent.server.problem,
                 "state_problem": self._agent.state_problem,
                 "clock_problem": self._agent.clock.problem,
                 "workloads": [self._workload(name) for name in self._agent.holdings.workloads],
@@ -59,13 +62,14 @@ class ControlDoor:
 
     def _workload(self, name: str) -> dict[str, Any]:
         workload = self._agent.holdings.workloads[name]
-        ads, proxy = self._agent.ads.get(name), self._agent.proxies.by_name.get(name)
+        ads, proxy = self._agent.door(name), self._agent.proxies.by_name.get(name)
         pair, ports = workload.key_pair, workload.ports
         return {
             "service": name,
             "identity": str(workload.assigned.identity),
             "ready": self._agent.ready(name),
             "in_sync": bool(ads and ads.in_sync),
+            "secrets": [_secret(each) for each in ads.secrets()] if ads else [],
             "rejections": [{"names": r.names, "reason": r.reason} for r in ads.rejections] if ads else [],
             "missing": self._agent.missing_secrets(name),
             "user": {"uid": workload.owner.uid, "gid": workload.owner.gid} if workload.owner else None,
@@ -92,7 +96,17 @@ class ControlDoor:
         missing = self._agent.missing_secrets(name)
         if missing:
             return f"{name} waits for a file: {next(iter(missing.values()))}"
-        return f"the proxy of {name} is not ready: {self._agent.server_problem or 'see handsel status'}"
+        return f"the proxy of {name} is not ready: {self._agent.server.problem or 'see handsel status'}"
+
+
+def _secret(facts: SecretFacts) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {
+        "name": facts.name, "version": facts.version, "subscribers": facts.subscribers, "current": facts.current,
+        "last_ack": facts.last_ack.isoformat() if facts.last_ack else None,
+        "last_nack": facts.last_nack.isoformat() if facts.last_nack else None, "nack": facts.nack_text,
+        "warming": facts.is_warming(now, _WARMING),
+    }  # fmt: skip
 
 
 def _answer(content: Any) -> Response:

@@ -17,7 +17,7 @@ from handsel.agent.model import Enrolment, Holdings, KeyPair, Owner, Ports, Stap
 from handsel.agent.stores import ENDINGS, StoreFile, key_stores, trust_stores
 from handsel.errors import ProtocolError, StateError
 from handsel.link.messages import AssignedWorkload, Assignment, Bundle, Resources
-from handsel.pki.certificate import Certificate, parse_pem, to_pem
+from handsel.pki.certificate import parse_pem, to_pem
 from handsel.pki.keys import PrivateKey
 from handsel.pki.names import TrustDomain
 from handsel.pki.pem_blocks import written

@@ -34,7 +34,7 @@ def may_set_names() -> bool:
 
 
 def find_owner(user: str, place: Path, service: str, taken: set[int]) -> Owner:
-    """Whom a service's program runs as: a user of its own for `auto`, else the one of this name. Raises `StateError`."""
+    """Whom a service's program runs as: one of its own for `auto`, else the one of this name. Raises `StateError`."""
     if user == AUTO:
         return own_user(str(place.absolute()), service, taken, _is_known)
     try:

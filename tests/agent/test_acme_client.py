@@ -144,6 +144,12 @@ def test_only_open_challenges_are_answered_and_the_door_is_shut_afterwards():
         fetch(port, f"{path}token-1")
 
 
+def test_without_an_address_every_address_is_listened_at():
+    port = free_port()
+    with Challenges().answered("http-01", ("", port), [ONE]):
+        assert fetch(port, "/.well-known/acme-challenge/token-1")[0] == 200
+
+
 def test_many_idle_connections_do_not_keep_the_ca_out():
     port = free_port()
     with Challenges().answered("http-01", ("127.0.0.1", port), [ONE]), contextlib.ExitStack() as stack:

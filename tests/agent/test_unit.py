@@ -23,7 +23,7 @@ def lines(made: AgentUnit) -> list[str]:
 @given(_WORDS, _WORDS)
 def test_every_word_comes_back(first: str, second: str) -> None:
     text = f"{unit.quote(first, command=True)} {unit.quote(second, command=True)}"
-    assert unit.unquote(text) == [first, second]
+    assert unit.unquote(text, command=True) == [first, second]
 
 
 @given(_WORDS, _WORDS, _WORDS)

@@ -56,7 +56,7 @@ def parse(text: str, needs: Iterable[str] = ()) -> AgentUnit | None:
         name, separator, value = line.partition("=")
         if separator and not line.startswith("#"):
             values.setdefault(name, []).append(value)
-    words = unquote(values.get("ExecStart", [""])[0])
+    words = unquote(values.get("ExecStart", [""])[0], command=True)
     try:
         at = words.index("agent")
         state, address = words[words.index("--state") + 1], words[words.index("--address") + 1]
@@ -83,12 +83,10 @@ def quote(word: str, *, command: bool = False) -> str:
     return escaped if _PLAIN.fullmatch(escaped) else f'"{escaped}"'
 
 
-def unquote(text: str) -> list[str]:
-    """The words of a command line or a setting that `quote` wrote."""
-    return [
-        re.sub(r"\\(.)", r"\1", quoted or plain).replace("%%", "%").replace("$$", "$")
-        for quoted, plain in _WORD.findall(text)
-    ]
+def unquote(text: str, *, command: bool = False) -> list[str]:
+    """The words of a setting that `quote` wrote; of a command line likewise."""
+    words = [re.sub(r"\\(.)", r"\1", quoted or plain).replace("%%", "%") for quoted, plain in _WORD.findall(text)]
+    return [word.replace("$$", "$") for word in words] if command else words
 
 
 def _about() -> list[str]:

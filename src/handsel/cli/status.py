@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import time
 from contextlib import redirect_stdout
@@ -16,12 +17,6 @@ import click
 from handsel.cli import common
 from handsel.cli.local import call_agent, call_server
 from handsel.errors import Unreachable, UsageError
-
-# Interception by environment (HTTP proxy and loopback ports) reaches only programs that cooperate.
-_NOTES = (
-    "all services of this user are one security domain (as root, each could have a user of its own)",
-    "calls reach the sidecar by environment: a program could still call around it, in plain",
-)
 
 
 @click.command()
@@ -135,7 +130,7 @@ def _print(status: dict[str, Any]) -> None:
     for line in _problems(status):
         click.echo(f"! {line}")
     click.echo("")
-    for note in _NOTES if agent else ():
+    for note in _notes(agent) if agent else ():
         click.echo(f"note: {note}")
     if server and not server["server_post_quantum"]:
         click.echo("note: the server's own door has no post-quantum group: its OpenSSL is older than 3.5")
@@ -173,18 +168,37 @@ def _server_row(workload: dict[str, Any]) -> tuple[str, ...]:
 
 def _problems(status: dict[str, Any]) -> list[str]:
     lines = []
-    for workload in (status["agent"] or {}).get("workloads", []):
+    agent = status["agent"] or {}
+    lines += [agent[each] for each in ("state_problem", "clock_problem") if agent.get(each)]
+    for workload in agent.get("workloads", []):
+        lines += [f"{workload['service']}: {workload['user_problem']}"] if workload["user_problem"] else []
+        lines += [
+            f"{workload['service']} has waited for {s['name']} for long" for s in workload["secrets"] if s["warming"]
+        ]
         lines += [f"{workload['service']} waits for a file: {problem}" for problem in workload["missing"].values()]
         lines += [f"{workload['service']}: Envoy refused: {r['reason'].strip()}" for r in workload["rejections"]]
         of_acme = (workload.get("acme") or {}).get("problem")
         lines += [f"{workload['service']}: {of_acme}"] if of_acme else []
-    for each in (status["agent"] or {}).get("deliveries", []):
+    for each in agent.get("deliveries", []):
         lines += [f"{each['id']} in {each['folder']}: {each['problem']}"] if each["problem"] else []
     lines += (status["server"] or {}).get("warnings", [])
     missing = (status["server"] or {}).get("not_reported", [])
     if missing:
         lines.append(f"no host runs {', '.join(missing)} yet")
     return lines
+
+
+def _notes(agent: dict[str, Any]) -> list[str]:
+    """What a host's rights did not reach to."""
+    workloads = agent["workloads"]
+    same = [each["service"] for each in workloads if each["user"] is None]
+    notes = []
+    if len(same) > 1:
+        advice = "`user: auto` gives each one of its own" if os.geteuid() == 0 else "as root, each could have its own"
+        notes.append(f"{len(same)} services run as one user and are one security domain ({advice})")
+    way = "their names and environment" if any(each["names"] for each in workloads) else "environment"
+    notes.append(f"calls reach the sidecar by {way}: a program could still call around it, in plain")
+    return notes
 
 
 def _ends(text: str) -> str:

@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +29,8 @@ from handsel.model.acme_client import AcmeClient
 
 _log = structlog.get_logger("handsel.agent")
 _LONGEST_WAIT_SECONDS = 60.0
+_AT_ONCE = 4
+"""Orders; threads of their own, so that a CA that hangs holds up nothing else."""
 
 
 @dataclass
@@ -77,6 +80,7 @@ class AcmeCertificates:
         self.standings: dict[str, Standing] = {}
         self._woken = asyncio.Event()
         self._ending = threading.Event()
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="acme")
         self._orders = Orders(now, own_server, self._ending)
 
     def restore(self, holdings: Holdings) -> Holdings:
@@ -94,6 +98,7 @@ class AcmeCertificates:
     def end(self) -> None:
         """The agent ends: what is under way breaks off within a few seconds."""
         self._ending.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def keep(self, holdings: Callable[[], Holdings]) -> None:
         """For ever: order and renew."""
@@ -160,7 +165,7 @@ class AcmeCertificates:
     async def _carry_out(self, name: str, standing: Standing, step: Step) -> None:
         before = standing.problem
         try:
-            held = await asyncio.to_thread(self._orders.do, standing.work, step)
+            held = await asyncio.get_running_loop().run_in_executor(self._threads, self._orders.do, standing.work, step)
             standing.succeeded()
             await self._take(name, standing, held)
         except OrderFailed as failed:

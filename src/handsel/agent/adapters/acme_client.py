@@ -23,7 +23,7 @@ from handsel.agent.acme import RenewalInfo, read_renewal_info, shown
 from handsel.agent.adapters.acme_challenges import Answer, Challenges
 from handsel.agent.adapters.acme_transport import Transport, retry_after, tls_context
 from handsel.errors import HandselError, ProtocolError, Refused, StateError, Unreachable
-from handsel.model.acme_client import AcmeClient
+from handsel.model.acme_client import AcmeClient, ExternalAccount
 from handsel.pki import csr
 from handsel.pki.certificate import Certificate
 from handsel.pki.keys import PrivateKey
@@ -96,15 +96,20 @@ class CaSession:
     def _register(self, wish: AcmeClient, external_key: Secret | None) -> str:
         wanted: dict[str, Any] = {"terms_of_service_agreed": True, "contact": wish.contact}
         if wish.external_account is not None and external_key is not None:
-            wanted["external_account_binding"] = messages.ExternalAccountBinding.from_data(
-                self._key.public_key(), wish.external_account.key_id, external_key.reveal().decode("ascii"),
-                self._client.directory,
-            )  # fmt: skip
+            wanted["external_account_binding"] = self._binding(wish.external_account, external_key)
         try:
             made = self._client.new_account(messages.NewRegistration(**wanted))
         except errors.ConflictError as there:  # this key has an account already
             return str(there.location)
         return str(made.uri)
+
+    def _binding(self, external: ExternalAccount, key: Secret) -> dict[str, Any]:
+        public, directory = self._key.public_key(), self._client.directory
+        try:
+            said = key.reveal().decode("ascii")
+            return messages.ExternalAccountBinding.from_data(public, external.key_id, said, directory)
+        except ValueError as error:
+            raise StateError(f"the key in {external.key_file} is not base64url, as a CA gives it") from error
 
     def order(
         self, wish: AcmeClient, key: PrivateKey, replaces: Certificate | None, answering: Challenges

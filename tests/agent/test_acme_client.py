@@ -8,6 +8,7 @@ import http.server
 import json
 import socket
 import ssl
+import sys
 import threading
 import urllib.request
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import pytest
 import requests
 from cryptography import x509
 
+from handsel.agent.adapters import acme_orders
 from handsel.agent.adapters.acme_challenges import Answer, Challenges, challenge_certificate
 from handsel.agent.adapters.acme_client import CaSession
 from handsel.agent.adapters.acme_records import AcmeRecords
@@ -200,6 +202,13 @@ def test_the_certificate_of_a_challenge_is_signed_by_itself():
     made = challenge_certificate(ONE, key, datetime.now(UTC))
     made.parsed.verify_directly_issued_by(made.parsed)
     assert made.public_key_der == key.public_der()
+
+
+def test_without_the_extra_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "handsel.agent.adapters.acme_client", None)
+    with pytest.raises(StateError) as error:
+        acme_orders._session()
+    assert "handsel[acme]" in error.value.next_step
 
 
 # What is kept

@@ -19,6 +19,7 @@ from tests.e2e.acme_ca import Ca, Ours, Pebble, pebble_binary, running  # noqa: 
 from tests.e2e.hosts import hosts
 from tests.e2e.mesh_process import free_port, run, short_folder, wait_for, workload
 from tests.e2e.test_acme_clients import Zone
+from tests.support import TestAuthority
 from tests.xds.foreign import ANSWERS, Flavour, envoy, listener
 
 pytestmark = pytest.mark.e2e
@@ -139,6 +140,17 @@ def test_what_the_mesh_itself_gave_outlives_the_server_and_the_agent() -> None:
 
         asyncio.run(ask())
         assert workload(state, "web")["acme"]["directory"] == "mesh"
+
+
+def test_a_ca_that_is_away_is_an_alarm_and_holds_up_nobody() -> None:
+    with short_folder() as folder:
+        nowhere, roots = f"https://127.0.0.1:{free_port()}/dir", folder / "roots.pem"
+        roots.write_bytes(TestAuthority.make().issuer.root.pem)
+        with hosts(MESH.format(directory=nowhere, roots=roots, port=free_port(), name=NAME)) as apart:
+            state = apart.join("one", "web")  # it is ready, with its identity
+            problem = wait_for(lambda: _acme(state).get("problem"), what="the alarm")
+            assert problem == f"the ACME CA {nowhere} does not answer: Connection refused"
+            assert problem in run("status", "--state", str(state)).stdout.replace("\n", " ")
 
 
 def _acme(state: Path) -> dict[str, Any]:

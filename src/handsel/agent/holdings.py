@@ -25,6 +25,7 @@ from handsel.link.messages import (
     digest_of,
     fingerprint_of,
 )
+from handsel.model.acme_client import SECRET_NAME
 from handsel.pki.certificate import to_pem
 from handsel.xds import secret
 from handsel.xds.names import Names
@@ -122,10 +123,17 @@ def _own_secrets(workload: Workload, holdings: Holdings, now: datetime) -> Itera
     if pair is not None and pair.leaf.not_before <= now < pair.leaf.not_after:
         staple = workload.staple_at(now)
         yield secret.tls_certificate(secret.IDENTITY, to_pem(pair.chain), pair.key.pem(), now=now, staple=staple)
-    other = workload.acme
-    if other is not None and other.leaf.not_before <= now < other.leaf.not_after:
-        for name in secret_names(workload, covered=other.leaf):
-            yield secret.tls_certificate(name, to_pem(other.chain), other.key.pem(), now=now)
+    yield from _of_acme(workload, now)
+
+
+def _of_acme(workload: Workload, now: datetime) -> Iterator[Resource]:
+    """The certificate of the ACME CA, under each name that it is good for."""
+    pair = workload.acme
+    if pair is None or workload.assigned.acme is None or not pair.leaf.not_before <= now < pair.leaf.not_after:
+        return
+    made = secret.tls_certificate(SECRET_NAME, to_pem(pair.chain), pair.key.pem(), now=now)
+    for name in secret_names(workload, covered=pair.leaf):
+        yield secret.renamed(made, name)
 
 
 def names(workload: Workload, holdings: Holdings) -> Names:

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from handsel import settings
-from handsel.agent.adapters.ports import chooser
+from handsel.agent.adapters.host.ports import chooser
 from handsel.agent.layout import Layout, WorkloadLayout
 from handsel.cli.local import call_agent
 from handsel.envoy.adapters import admin, binary

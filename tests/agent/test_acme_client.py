@@ -19,11 +19,11 @@ import pytest
 import requests
 from cryptography import x509
 
-from handsel.agent.adapters import acme_orders
-from handsel.agent.adapters.acme_challenges import Answer, Challenges, challenge_certificate
-from handsel.agent.adapters.acme_client import CaSession
-from handsel.agent.adapters.acme_records import AcmeRecords
-from handsel.agent.adapters.acme_transport import retry_after
+from handsel.agent.adapters.acme import orders as acme_orders
+from handsel.agent.adapters.acme.challenges import Answer, Challenges, challenge_certificate
+from handsel.agent.adapters.acme.client import CaSession
+from handsel.agent.adapters.acme.records import AcmeRecords
+from handsel.agent.adapters.acme.transport import retry_after
 from handsel.errors import HandselError, ProtocolError, StateError, Unreachable
 from handsel.pki.certificate import Certificate
 from handsel.pki.keys import PrivateKey
@@ -205,7 +205,7 @@ def test_the_certificate_of_a_challenge_is_signed_by_itself():
 
 
 def test_without_the_extra_it_is_said_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "handsel.agent.adapters.acme_client", None)
+    monkeypatch.setitem(sys.modules, "handsel.agent.adapters.acme.client", None)
     with pytest.raises(StateError) as error:
         acme_orders._session()
     assert "handsel[acme]" in error.value.next_step

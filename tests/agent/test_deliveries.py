@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from handsel.agent.adapters import deliveries as adapter
-from handsel.agent.adapters.deliveries import Deliveries, Standing
+from handsel.agent.adapters.delivery import deliveries as adapter
+from handsel.agent.adapters.delivery.deliveries import Deliveries, Standing
 from handsel.agent.model import Holdings, Workload
 from handsel.errors import HandselError, StateError, UsageError
 from handsel.model.delivery import Content, Delivery, Reload

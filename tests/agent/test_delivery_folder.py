@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from handsel.agent.adapters.delivery_folder import DeliveryFolder
+from handsel.agent.adapters.delivery.folder import DeliveryFolder
 from handsel.agent.delivery import NewFile
 from handsel.agent.model import Owner
 from handsel.errors import StateError

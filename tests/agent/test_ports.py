@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from handsel.agent.adapters import ports
+from handsel.agent.adapters.host import ports
 from handsel.errors import StateError
 
 

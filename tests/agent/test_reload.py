@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from handsel.agent.adapters.reload import reload
+from handsel.agent.adapters.delivery.reload import reload
 from handsel.errors import StateError
 from handsel.model.delivery import Reload
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from handsel.agent.adapters import rights
+from handsel.agent.adapters.host import rights
 
 needs_network = pytest.mark.skipif(
     shutil.which("ip") is None or not rights.may_set_names(), reason="needs root and iproute2"

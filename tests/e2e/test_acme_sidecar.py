@@ -18,9 +18,9 @@ from acme.errors import ConflictError
 
 from handsel.acme.certid import CertificateId
 from handsel.agent.acme import secret_names
-from handsel.agent.adapters.acme_certificates import AcmeCertificates, Standing
-from handsel.agent.adapters.acme_client import CaSession, _NewOrder
-from handsel.agent.adapters.acme_orders import OwnServer
+from handsel.agent.adapters.acme.certificates import AcmeCertificates, Standing
+from handsel.agent.adapters.acme.client import CaSession, _NewOrder
+from handsel.agent.adapters.acme.orders import OwnServer
 from handsel.agent.layout import Layout
 from handsel.agent.model import Holdings, KeyPair, Workload
 from handsel.link.messages import Bundle

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from handsel.agent.adapters import rights
+from handsel.agent.adapters.host import rights
 from handsel.cli.local import call_agent
 from tests.e2e.hosts import Hosts, hosts
 from tests.e2e.load import Load

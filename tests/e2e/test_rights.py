@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from handsel.agent.adapters import rights
+from handsel.agent.adapters.host import rights
 from tests.e2e.mesh_process import HANDSEL, HTTP_PROGRAM, TCP_PROGRAM, environment, free_port, mesh, wait_for
 
 pytestmark = [

@@ -11,12 +11,12 @@ from typing import NoReturn
 
 import structlog
 
-from handsel.agent.adapters import launch, rights
 from handsel.agent.adapters.control import ControlDoor
 from handsel.agent.adapters.files import AgentFolder
+from handsel.agent.adapters.host import launch, rights
+from handsel.agent.adapters.host.machine import this_machine
+from handsel.agent.adapters.host.notify import ServiceManager
 from handsel.agent.adapters.joining import enrol
-from handsel.agent.adapters.machine import this_machine
-from handsel.agent.adapters.notify import ServiceManager
 from handsel.agent.adapters.runtime import Agent, enrolled
 from handsel.agent.adapters.tpm import quoting
 from handsel.agent.join import Prove, Way

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from handsel import settings
 from handsel.agent import unit
-from handsel.agent.adapters import systemd
 from handsel.agent.adapters.files import AgentFolder
+from handsel.agent.adapters.host import systemd
 from handsel.agent.layout import Layout
 from handsel.agent.model import Enrolment
 from handsel.diagnose.adapters import doctor_folder, doctor_host, doctor_reach

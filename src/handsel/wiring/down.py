@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from handsel.agent.adapters.programs import end_left_behind
+from handsel.agent.adapters.host.programs import end_left_behind
 from handsel.agent.layout import Layout
 from handsel.envoy.adapters import process
 from handsel.envoy.adapters.process import ProcessRecord

@@ -10,8 +10,8 @@ from pathlib import Path
 import handsel
 from handsel import settings
 from handsel.agent import unit
-from handsel.agent.adapters import systemd
-from handsel.agent.adapters.notify import ServiceManager
+from handsel.agent.adapters.host import systemd
+from handsel.agent.adapters.host.notify import ServiceManager
 from handsel.agent.join import Way
 from handsel.agent.model import Enrolment
 from handsel.agent.unit import AgentUnit

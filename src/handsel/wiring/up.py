@@ -16,8 +16,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
-from handsel.agent.adapters import ports, rights
-from handsel.agent.adapters.programs import Program, ProgramPlace, end_left_behind, wait_until_listening
+from handsel.agent.adapters.host import ports, rights
+from handsel.agent.adapters.host.programs import Program, ProgramPlace, end_left_behind, wait_until_listening
 from handsel.agent.adapters.runtime import Agent
 from handsel.agent.model import HostSettings, Start
 from handsel.authority.model import ALL_SERVICES

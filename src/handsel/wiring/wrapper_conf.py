@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handsel.agent import externalize
-from handsel.agent.adapters.text_file import read_text_file, replace_text_file
+from handsel.agent.adapters.delivery.text_file import read_text_file, replace_text_file
 from handsel.agent.externalize import Edited
 from handsel.errors import UsageError
 

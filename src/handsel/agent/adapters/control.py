@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from handsel.agent.adapters.delivery_control import DeliveryDoor
+from handsel.agent.adapters.delivery.control import DeliveryDoor
 from handsel.agent.adapters.runtime import Agent
 from handsel.door.asgi import Handler, Request, Response
 from handsel.errors import UsageError

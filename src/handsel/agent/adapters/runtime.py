@@ -25,12 +25,12 @@ import structlog
 
 from handsel.agent import holdings as held
 from handsel.agent import service, staples
-from handsel.agent.adapters.acme_certificates import AcmeCertificates
-from handsel.agent.adapters.deliveries import Deliveries
+from handsel.agent.adapters.acme.certificates import AcmeCertificates
+from handsel.agent.adapters.delivery.deliveries import Deliveries
 from handsel.agent.adapters.doors import Doors
 from handsel.agent.adapters.files import AgentFolder
+from handsel.agent.adapters.host.seats import Seats
 from handsel.agent.adapters.proxies import Proxies
-from handsel.agent.adapters.seats import Seats
 from handsel.agent.adapters.secret_delivery import SecretDelivery
 from handsel.agent.adapters.secret_files import SecretFiles
 from handsel.agent.adapters.server_link import ServerLink, pause

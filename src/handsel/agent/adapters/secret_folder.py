@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from handsel.agent import secrets
-from handsel.agent.adapters.owners import ids_of
+from handsel.agent.adapters.delivery.owners import ids_of
 from handsel.agent.secrets import Key, Unit
 from handsel.errors import ProtocolError, StateError
 from handsel.link.secrets import SecretRef, SecretRefs

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from handsel.agent import renewal, service
-from handsel.agent.adapters.acme_orders import OwnServer
+from handsel.agent.adapters.acme.orders import OwnServer
 from handsel.agent.adapters.files import AgentFolder
 from handsel.agent.adapters.joining import recover
 from handsel.agent.model import Enrolment, Holdings, KeyPair

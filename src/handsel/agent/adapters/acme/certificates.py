@@ -20,8 +20,8 @@ import structlog
 
 from handsel.agent import acme
 from handsel.agent.acme import Held, Step
-from handsel.agent.adapters.acme_orders import OrderFailed, Orders, OwnServer, Work
-from handsel.agent.adapters.acme_records import AcmeRecords
+from handsel.agent.adapters.acme.orders import OrderFailed, Orders, OwnServer, Work
+from handsel.agent.adapters.acme.records import AcmeRecords
 from handsel.agent.layout import Layout
 from handsel.agent.model import Holdings, KeyPair
 from handsel.errors import Bug, HandselError, NotAuthorised, Refused

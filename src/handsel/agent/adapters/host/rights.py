@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from handsel.agent.adapters.ports import is_free
+from handsel.agent.adapters.host.ports import is_free
 from handsel.agent.model import Owner
 from handsel.agent.users import AUTO, own_user
 from handsel.errors import StateError

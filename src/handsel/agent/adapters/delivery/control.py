@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from handsel.agent.adapters.deliveries import Deliveries, Standing
+from handsel.agent.adapters.delivery.deliveries import Deliveries, Standing
 from handsel.agent.model import Holdings
 from handsel.door.asgi import Handler, Request, Response
 from handsel.errors import UsageError

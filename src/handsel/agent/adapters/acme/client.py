@@ -20,8 +20,8 @@ from josepy.errors import Error as JoseError
 
 from handsel.acme.certid import CertificateId
 from handsel.agent.acme import RenewalInfo, read_renewal_info, shown
-from handsel.agent.adapters.acme_challenges import Answer, Challenges
-from handsel.agent.adapters.acme_transport import Transport, retry_after, tls_context
+from handsel.agent.adapters.acme.challenges import Answer, Challenges
+from handsel.agent.adapters.acme.transport import Transport, retry_after, tls_context
 from handsel.errors import HandselError, ProtocolError, Refused, StateError, Unreachable
 from handsel.model.acme_client import AcmeClient, ExternalAccount
 from handsel.pki import csr

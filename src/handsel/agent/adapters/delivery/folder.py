@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from handsel.agent.adapters.owners import ids_of
+from handsel.agent.adapters.delivery.owners import ids_of
 from handsel.agent.delivery import NewFile
 from handsel.errors import StateError
 

@@ -19,9 +19,9 @@ import structlog
 
 from handsel.agent import delivery as made
 from handsel.agent import renewal
-from handsel.agent.adapters.delivery_folder import DeliveryFolder
-from handsel.agent.adapters.delivery_records import DeliveryRecords, Record, read_wish
-from handsel.agent.adapters.reload import reload
+from handsel.agent.adapters.delivery.folder import DeliveryFolder
+from handsel.agent.adapters.delivery.records import DeliveryRecords, Record, read_wish
+from handsel.agent.adapters.delivery.reload import reload
 from handsel.agent.delivery import Material, Wanted
 from handsel.agent.model import Holdings
 from handsel.errors import HandselError, StateError, UsageError

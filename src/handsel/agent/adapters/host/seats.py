@@ -9,8 +9,8 @@ from pathlib import Path
 import structlog
 
 from handsel.agent import holdings as held
-from handsel.agent.adapters import rights
-from handsel.agent.adapters.ports import chooser
+from handsel.agent.adapters.host import rights
+from handsel.agent.adapters.host.ports import chooser
 from handsel.agent.model import Holdings, Owner, Workload
 from handsel.errors import StateError
 

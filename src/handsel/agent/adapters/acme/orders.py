@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from handsel.agent import acme
 from handsel.agent.acme import Held, Step
-from handsel.agent.adapters.acme_challenges import Challenges
-from handsel.agent.adapters.acme_records import Account, AcmeRecords
+from handsel.agent.adapters.acme.challenges import Challenges
+from handsel.agent.adapters.acme.records import Account, AcmeRecords
 from handsel.errors import HandselError, Refused, StateError
 from handsel.model.acme_client import AcmeClient
 from handsel.pki.certificate import Certificate, to_pem
@@ -21,7 +21,7 @@ from handsel.pki.keys import KeyType, PrivateKey
 from handsel.store.adapters.files import read_password
 
 if TYPE_CHECKING:
-    from handsel.agent.adapters.acme_client import CaSession
+    from handsel.agent.adapters.acme.client import CaSession
 
 _LARGEST_ROOTS = 1 << 20
 
@@ -126,7 +126,7 @@ class Orders:
 
 def _session() -> type[CaSession]:
     try:
-        from handsel.agent.adapters.acme_client import CaSession  # noqa: PLC0415  # an extra, and heavy
+        from handsel.agent.adapters.acme.client import CaSession  # noqa: PLC0415  # an extra, and heavy
     except ImportError as error:
         raise StateError(
             "certificates of ACME CAs need the extra `acme` of handsel", next_step="pip install 'handsel[acme]'"

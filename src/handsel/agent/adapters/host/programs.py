@@ -20,7 +20,7 @@ from pathlib import Path
 import structlog
 
 from handsel.agent import renewal
-from handsel.agent.adapters import launch
+from handsel.agent.adapters.host import launch
 from handsel.agent.holdings import program_environment
 from handsel.agent.model import Start
 from handsel.envoy.adapters import process

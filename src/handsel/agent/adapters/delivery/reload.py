@@ -91,24 +91,36 @@ async def _run(wish: Reload) -> None:
     program = wish.command[0]
     with _Output() as output:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *wish.command, stdin=asyncio.subprocess.DEVNULL, stdout=output.writable, stderr=output.writable,
+            # Not asyncio's: whoever is cancelled while it starts a process would leave that behind.
+            process = subprocess.Popen(  # noqa: S603, ASYNC220  # split into words, no shell
+                wish.command, stdin=subprocess.DEVNULL, stdout=output.writable, stderr=output.writable,
                 start_new_session=True, cwd="/", env=_environment(),
             )  # fmt: skip
         except OSError as error:
             raise StateError(f"{program} cannot be run: {error.strerror}") from error
         try:
             async with asyncio.timeout(wish.timeout.total_seconds()):
-                await process.wait()
+                await _ended(process.pid)
         except TimeoutError as error:
             seconds = f"{wish.timeout.total_seconds():g} s"
             raise StateError(f"{program} did not end within {seconds}, and was ended{output.quoted()}") from error
         finally:
-            if process.returncode is None:
+            if process.poll() is None:
                 _end_group(process.pid)
-                await process.wait()
+            process.wait()
         if process.returncode:
             raise StateError(f"{program} ended with status {process.returncode}{output.quoted()}")
+
+
+async def _ended(pid: int) -> None:
+    """Until a child of ours has ended."""
+    loop, ended, process = asyncio.get_running_loop(), asyncio.Event(), os.pidfd_open(pid)
+    loop.add_reader(process, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(process)
+        os.close(process)
 
 
 class _Output:

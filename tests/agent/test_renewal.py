@@ -53,3 +53,10 @@ def test_waiting_grows_with_every_failure_and_ends_at_half_a_minute():
     assert waits == sorted(waits)
     assert waits[1] > waits[0]
     assert waits[-1] == timedelta(seconds=30)
+
+
+def test_a_certificate_is_overdue_only_after_every_moment_at_which_it_could_have_been_renewed(fleet):
+    for leaf in fleet:
+        assert not renewal.is_overdue(leaf, renewal.due(leaf, None))
+        assert not renewal.is_overdue(leaf, NOW + timedelta(minutes=45))
+        assert renewal.is_overdue(leaf, NOW + timedelta(minutes=47))

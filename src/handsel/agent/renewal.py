@@ -10,6 +10,7 @@ from handsel.link.messages import Signing
 from handsel.pki.certificate import Certificate
 
 _EARLIEST, _LATEST = 1 / 2, 2 / 3
+_FOR_RETRIES = 1 / 10
 _LONGEST_WAVE = timedelta(minutes=5)
 _WAVE, _YOUNGEST = 1 / 10, 1 / 5
 """After another CA has taken over, a fleet renews within the first part of a certificate's life; but none younger than
@@ -34,6 +35,14 @@ def due(leaf: Certificate, renew_before_end: timedelta | None, signing: Signing 
     in_wave = signing.since + min(life * _WAVE, _LONGEST_WAVE) * spread
     old_enough = leaf.not_before + min(life * _YOUNGEST, 2 * _LONGEST_WAVE)
     return min(usual, max(in_wave, old_enough))
+
+
+def is_overdue(leaf: Certificate, now: datetime) -> bool:
+    """Whether a certificate should have been renewed by now: less than a third of its life is left, less a tenth.
+
+    Renewal is due at two thirds of life at the latest; the rest is for what fails once.
+    """
+    return leaf.not_after - now < (leaf.not_after - leaf.not_before) * (1 - _LATEST - _FOR_RETRIES)
 
 
 def backoff(failures: int, longest: timedelta = timedelta(seconds=30)) -> timedelta:

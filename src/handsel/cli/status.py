@@ -171,6 +171,8 @@ def _problems(status: dict[str, Any]) -> list[str]:
     agent = status["agent"] or {}
     lines += [agent[each] for each in ("state_problem", "clock_problem") if agent.get(each)]
     for workload in agent.get("workloads", []):
+        if (workload["certificate"] or {}).get("overdue"):
+            lines.append(f"{workload['service']}: its certificate should have been renewed by now")
         lines += [f"{workload['service']}: {workload['user_problem']}"] if workload["user_problem"] else []
         lines += [
             f"{workload['service']} has waited for {s['name']} for long" for s in workload["secrets"] if s["warming"]

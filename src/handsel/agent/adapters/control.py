@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from handsel.agent import renewal
 from handsel.agent.adapters.delivery.control import DeliveryDoor
 from handsel.agent.adapters.runtime import Agent
 from handsel.door.asgi import Handler, Request, Response
@@ -82,6 +83,7 @@ class ControlDoor:
             "certificate": {
                 "serial": pair.leaf.serial,
                 "not_after": pair.leaf.not_after.isoformat(),
+                "overdue": renewal.is_overdue(pair.leaf, self._agent.clock.now()),
             } if pair else None,
             "ports": {
                 "application": ports.application, "mesh": ports.mesh, "proxy": ports.proxy,

@@ -8,7 +8,7 @@ demo: setup
 	$(BIN)/handsel up --demo
 
 # Three at a time: tests that start real programs wait more than they compute. A file stays together.
-IN_PARALLEL := -n 3 --dist loadfile
+IN_PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 test: setup
 	$(BIN)/pytest $(IN_PARALLEL)
 

@@ -30,6 +30,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("handsel")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts real programs comes first: a file stays in one process, and the last of them must not be long."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="Write the golden files anew and delete the stale ones.")
 

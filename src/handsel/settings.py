@@ -38,13 +38,15 @@ _RUNTIME = Path("/run/handsel")
 def runtime_folder(state: Path, environment: Mapping[str, str] | None = None) -> Path:
     """The folder for the sockets of one state folder: short, because a socket's path ends at 107 bytes.
 
-    Below `/run/handsel` for root and for whatever runs as a service of the host, else below `$XDG_RUNTIME_DIR`, else a
-    folder of this user's in the temporary folder.
+    Below `$HANDSEL_RUNTIME_DIR` if that is set; below `/run/handsel` for root and for whatever runs as a service of the
+    host; else below `$XDG_RUNTIME_DIR`; else a folder of this user's in the temporary folder.
     """
     variables = os.environ if environment is None else environment
     name = hashlib.sha256(bytes(state.absolute())).hexdigest()[:12]
+    if variables.get("HANDSEL_RUNTIME_DIR"):
+        return Path(variables["HANDSEL_RUNTIME_DIR"]) / name
     of_host = _RUNTIME / name
-    if os.geteuid() == 0 or of_host.exists() or os.access(_RUNTIME, os.W_OK):
+    if os.geteuid() == 0 or of_host.exists() or os.access(_RUNTIME, os.W_OK, effective_ids=True):
         return of_host
     if variables.get("XDG_RUNTIME_DIR"):
         return Path(variables["XDG_RUNTIME_DIR"]) / "handsel" / name

@@ -23,4 +23,4 @@ def test_a_runtime_folder_that_is_too_deep_is_told_with_a_way_out(choose):
     assert choose(Layout(Path("/state"), Path("/" + "r" * 80)))
     with pytest.raises(StateError, match="longer than 107") as caught:
         choose(Layout(Path("/state"), Path("/" + "r" * 107)))
-    assert "XDG_RUNTIME_DIR" in caught.value.next_step
+    assert "HANDSEL_RUNTIME_DIR" in caught.value.next_step

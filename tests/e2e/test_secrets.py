@@ -104,7 +104,7 @@ class Place:
 def place_of(monkeypatch):
     """Makes a place with a mesh file, once."""
     with short_folder() as folder:
-        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder / "r"))
+        monkeypatch.setenv("HANDSEL_RUNTIME_DIR", str(folder / "r"))
         try:
             yield lambda mesh: Place(folder, mesh)
         finally:
@@ -419,7 +419,7 @@ def test_the_commands_of_the_example_do_what_its_page_says(monkeypatch) -> None:
     if shutil.which("curl") is None or shutil.which("openssl") is None:
         pytest.skip("needs curl and openssl")
     with short_folder() as folder:
-        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder / "r"))
+        monkeypatch.setenv("HANDSEL_RUNTIME_DIR", str(folder / "r"))
         shutil.copytree(example, folder, dirs_exist_ok=True)
         page = (folder / "README.md").read_text()
         for port in ("8080", "8081"):

@@ -158,6 +158,6 @@ def _checked(path: Path) -> Path:
     if len(bytes(path)) > _LONGEST_SOCKET_PATH:
         raise StateError(
             f"the socket path {path} is longer than {_LONGEST_SOCKET_PATH} bytes",
-            next_step="set XDG_RUNTIME_DIR to a shorter folder",
+            next_step="set HANDSEL_RUNTIME_DIR to a shorter folder",
         )
     return path

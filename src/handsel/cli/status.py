@@ -196,10 +196,10 @@ def _notes(agent: dict[str, Any]) -> list[str]:
     same = [each["service"] for each in workloads if each["user"] is None]
     notes = []
     if len(same) > 1:
-        advice = "`user: auto` gives each one of its own" if os.geteuid() == 0 else "as root, each could have its own"
-        notes.append(f"{len(same)} services run as one user and are one security domain ({advice})")
-    way = "their names and environment" if any(each["names"] for each in workloads) else "environment"
-    notes.append(f"calls reach the sidecar by {way}: a program could still call around it, in plain")
+        advice = "`user: auto` gives each its own" if os.geteuid() == 0 else "as root, each could have its own"
+        notes.append(f"{len(same)} services of one user are one security domain ({advice})")
+    way = "name and environment" if any(each["names"] for each in workloads) else "environment"
+    notes.append(f"calls reach the sidecar by {way}: a program could call around it, in plain")
     return notes
 
 

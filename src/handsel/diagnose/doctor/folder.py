@@ -121,7 +121,7 @@ def _lengths(facts: Folder) -> Check:
         "socket paths",
         f"sockets in {facts.runtime} have paths of up to {longest} bytes",
         f"a path of a socket ends at {LONGEST_SOCKET_PATH} bytes",
-        "set XDG_RUNTIME_DIR to a shorter folder",
+        "set HANDSEL_RUNTIME_DIR to a shorter folder",
     )
 
 

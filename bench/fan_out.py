@@ -157,10 +157,12 @@ def _content(number: int) -> Any:
 
 
 async def _handsel(path: Path, count: Count) -> Callable[[int], None]:
+    from handsel.wiring import collector
     from handsel.xds.adapters.grpc_server import AdsServer
     from handsel.xds.names import Names
     from handsel.xds.snapshot import snapshot
 
+    collector.calm()  # as the agent does
     # A stream calls once for the request that opens it.
     opened = 0
 

@@ -30,6 +30,7 @@ from handsel.link.adapters.http_client import fetch_pinned_roots
 from handsel.link.ticket import TicketText
 from handsel.pki.certificate import parse_pem
 from handsel.pki.names import TrustDomain
+from handsel.wiring import collector
 
 _log = structlog.get_logger("handsel.agent")
 
@@ -53,6 +54,7 @@ async def open_agent(
     At the end its Envoys run on, unless `drain_seconds` says otherwise. `machine`: the one that we are on, when it
     matters that the folder is of it; `moved`: it is of another one, on purpose.
     """
+    collector.calm()
     folder = AgentFolder(Layout(state / "agent", runtime))
     folder.prepare()
     with folder.hold():

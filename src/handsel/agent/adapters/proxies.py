@@ -26,7 +26,7 @@ from handsel.errors import ProtocolError
 _log = structlog.get_logger("handsel.agent")
 # An Envoy that ran for so long has not failed at its start: its next start is not delayed.
 _STEADY_SECONDS = 5.0
-_SHORTEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 1.0
+_SHORTEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 5.0
 LARGEST_ACCESS_LOG = 64 << 20
 """Bytes of an access log before it is put aside; one older log is kept."""
 

@@ -82,7 +82,8 @@ lock:
 # Reports, gates nothing. Tables on the terminal, the JSON of each run in bench/results.
 bench: setup
 	mkdir -p bench/results
-	for each in cli_help cold_start latency rotation store signing acme ocsp revocation contexts stores; do \
+	for each in cli_help cold_start latency rotation taking_back fan_out agent_rest store signing acme ocsp \
+	    revocation contexts stores; do \
 	  $(BIN)/python bench/$$each.py > bench/results/$$each.json || exit 1; done
 
 # The rotation bench for ten minutes; one failed request fails it.

@@ -8,10 +8,13 @@ from datetime import timedelta
 import pytest
 
 from handsel.agent import renewal, service
+from handsel.authority.revocation import Reason
+from handsel.authority.va.lists import mesh_crl
 from handsel.errors import ProtocolError
 from handsel.pki import csr
 from handsel.pki.keys import PrivateKey
 from handsel.pki.names import Names
+from handsel.pki.revocation import entry
 from tests.agent.things import assigned, holdings, identity, workload
 from tests.support import NOW
 
@@ -38,6 +41,17 @@ def test_what_has_one_is_due_when_its_moment_comes(authority):
     moment = renewal.due(pair.leaf, None)
     assert service.due(there, moment - timedelta(microseconds=1)) == []
     assert service.due(there, moment) == ["web"]
+
+
+def test_what_was_revoked_is_due_at_once_and_another_ones_list_changes_nothing(authority):
+    pair = authority.pair(identity("web"))
+    there = holdings(authority, workload(pair))
+    number = pair.leaf.parsed.serial_number
+    for serial, expected in ((number + 1, []), (number, ["web"])):
+        line = entry(serial, NOW, Reason.KEY_COMPROMISE)
+        revoked = mesh_crl(authority.issuer, [line], number=1, sequence=1, now=NOW).der
+        listed = replace(there, bundle=replace(there.bundle, crls=(revoked,)))
+        assert service.due(listed, NOW) == expected
 
 
 def test_a_large_host_is_asked_for_in_batches(authority):

@@ -144,6 +144,24 @@ def test_a_full_disk_leaves_nothing_half_written_and_is_got_over() -> None:
         wait_for(lambda: _status(apart)["state_problem"] == "", what="no problem any more")
 
 
+def test_an_agent_that_a_newer_one_replaces_is_not_missed() -> None:
+    """Its proxies run on under load, and a state that an older agent wrote is taken up."""
+    with one_host() as (apart, url):
+        state = apart.folder / "one"
+        envoys = {name: workload(state, name)["envoy"] for name in ("web", "shop")}
+        with Load(int(url.rpartition(":")[2].strip("/"))) as load:
+            assert apart.agents["one"].stop() == 0
+            (state / "agent" / "bundle.bin").unlink()
+            (state / "agent" / "watch.json").write_text('{"sequence": 1, "signing": null}')
+            apart.start_agent("one")
+            wait_for(lambda: (state / "agent" / "bundle.bin").exists(), what="what the older one did not keep")
+            time.sleep(1)
+        assert load.failures == []
+        assert load.sent > 50
+        assert {name: workload(state, name)["envoy"] for name in envoys} == envoys
+        assert workload(state, "web")["adopted"]
+
+
 def test_a_socket_that_somebody_deleted_is_back_and_the_proxy_goes_on() -> None:
     with one_host() as (apart, url):
         sockets = _sockets(apart.folder / "one")

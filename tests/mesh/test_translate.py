@@ -122,3 +122,34 @@ def test_a_service_without_a_sidecar_is_no_part_of_the_mesh():
     ports = "application_port: 1, mesh_port: 2, proxy_port: 3"
     assert list(translate(*parse(text.format("true", ports)))) == [("a", "partner")]
     assert translate(*parse(text.format("false", ports))) == {}
+
+
+def test_a_revocation_marks_what_leads_to_the_peer_and_nothing_else():
+    """The callee's port to which it may go, and at its callers what leads to it: only a change drains."""
+    mesh, places = read("http_layer_4")
+    usual = translate(mesh, places)
+    emoji = str(mesh.services["emoji"].identity)
+    marked = translate(mesh, places, {emoji: 7})
+    assert {name for name in usual if usual[name] != marked[name]} == {
+        name for name in usual if any(each.callee == "emoji" for each in usual[name].outbounds)
+    }
+    for plan in marked.values():
+        assert plan.inbound.revocation == 0
+        assert all(each.upstream.revocation == (7 if each.callee == "emoji" else 0) for each in plan.outbounds)
+    web = str(mesh.services["web"].identity)
+    by_caller = translate(mesh, places, {web: 9})
+    called = {
+        service.name for service in mesh.services.values() if "web" in {c.name for c in mesh.callers_of(service.name)}
+    }
+    assert {service for (_, service), plan in by_caller.items() if plan.inbound.revocation == 9} == called != set()
+
+
+def test_a_name_leads_to_a_callee_where_a_host_has_an_address_for_it():
+    mesh, places = read("http_layer_4")
+    assert all(each.named == () for plan in translate(mesh, places).values() for each in plan.outbounds)
+    (host,) = [host for host, workloads in places.items() if "web" in workloads]
+    report = replace(places[host]["web"], callee_addresses={"emoji": "127.80.1.1"})
+    web = translate(mesh, {**places, host: {**places[host], "web": report}})[host, "web"]
+    written = mesh.services["emoji"].port
+    expected = tuple(("127.80.1.1", port) for port in dict.fromkeys((80, written)) if port)
+    assert _outbound(web, "emoji").named == expected

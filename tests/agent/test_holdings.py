@@ -14,7 +14,8 @@ from handsel.agent import holdings as held
 from handsel.agent.layout import Layout
 from handsel.agent.model import Ports
 from handsel.errors import Bug, ProtocolError
-from handsel.link.messages import Bundle, Frame, Rejection, Resources, ping
+from handsel.link.messages import Bundle, Frame, Resources, ping
+from handsel.link.report import Rejection
 from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, SECRET, resource
 from tests.agent.things import PORTS, RESOURCES, assigned, assignment, counting, holdings, identity, published, workload
 from tests.support import NOW, TestAuthority

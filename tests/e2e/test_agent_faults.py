@@ -154,7 +154,7 @@ def test_an_agent_that_a_newer_one_replaces_is_not_missed() -> None:
             (state / "agent" / "bundle.bin").unlink()
             (state / "agent" / "watch.json").write_text('{"sequence": 1, "signing": null}')
             apart.start_agent("one")
-            wait_for(lambda: (state / "agent" / "bundle.bin").exists(), what="what the older one did not keep")
+            wait_for((state / "agent" / "bundle.bin").exists, what="what the older one did not keep")
             time.sleep(1)
         assert load.failures == []
         assert load.sent > 50

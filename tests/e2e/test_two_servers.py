@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from handsel.agent.layout import Layout
 from handsel.errors import Conflict
 from handsel.link.adapters.http_client import LinkClient
-from handsel.link.messages import Frame, Report, Resources, WorkloadReport
+from handsel.link.messages import Frame, Resources
+from handsel.link.report import Report, WorkloadReport
 from handsel.pki.certificate import parse_pem
 from handsel.pki.names import TrustDomain
 from handsel.store.adapters.database import Database

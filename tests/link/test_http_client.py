@@ -22,7 +22,8 @@ from handsel.errors import (
 )
 from handsel.link.adapters.http_client import LinkClient, fetch_pinned_roots
 from handsel.link.joining import Challenge, JoinRequest
-from handsel.link.messages import PREFIX, VERSION, VERSION_HEADER, Chain, Frame, RenewRequest, Report, ping
+from handsel.link.messages import PREFIX, VERSION, VERSION_HEADER, Chain, Frame, RenewRequest, ping
+from handsel.link.report import Report
 from handsel.pki.certificate import to_pem
 from handsel.pki.names import TrustDomain
 from tests.e2e.mesh_process import free_port

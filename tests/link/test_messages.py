@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handsel.errors import ProtocolError
-from handsel.link import joining, jwt, secrets
+from handsel.link import joining, jwt, report, secrets
 from handsel.link import messages as m
 from handsel.link import wire_pb2 as wire
 from handsel.model.acme_client import AcmeClient, ExternalAccount
@@ -34,9 +34,9 @@ moments = st.none() | times
 spans = st.none() | st.integers(1, 2**32 - 1).map(lambda milliseconds: timedelta(milliseconds=milliseconds))
 
 evidence = st.builds(joining.Evidence, st.lists(body, max_size=3).map(tuple), body, body, text)
-rejections = st.builds(m.Rejection, text, names, text)
+rejections = st.builds(report.Rejection, text, names, text)
 reports = st.builds(
-    m.WorkloadReport,
+    report.WorkloadReport,
     service=text, address=text, application_port=ports, mesh_port=ports, proxy_port=ports,
     callee_ports=st.dictionaries(text, ports, max_size=3), access_log=text, certificate_serial=text,
     certificate_not_after=moments, in_sync=st.booleans(), rejections=st.lists(rejections, max_size=2).map(tuple),
@@ -78,7 +78,7 @@ MESSAGES = {
     "SignBatchRequest": st.builds(m.SignBatchRequest, st.lists(st.tuples(text, body), max_size=3).map(tuple)),
     "SignBatchResponse": st.builds(m.SignBatchResponse, st.lists(chains, max_size=3).map(tuple)),
     "Chain": st.builds(m.Chain, chains),
-    "Report": st.builds(m.Report, st.lists(reports, max_size=2).map(tuple)),
+    "Report": st.builds(report.Report, st.lists(reports, max_size=2).map(tuple)),
     "Index": st.builds(m.Index, st.dictionaries(st.tuples(text, text), body, max_size=3)),
     "Assignment": st.builds(m.Assignment, st.lists(assigned, max_size=2).map(tuple)),
     "Bundle": st.builds(
@@ -135,9 +135,9 @@ WORKLOAD = wire.WorkloadReport
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (m.Report, wire.Report(workloads=[WORKLOAD(certificate_not_after=2**62)])),
-        (m.Report, wire.Report(workloads=[WORKLOAD(certificate_not_after=-(2**63))])),
-        (m.Report, wire.Report(workloads=[WORKLOAD(certificate_not_after=253402300800)])),
+        (report.Report, wire.Report(workloads=[WORKLOAD(certificate_not_after=2**62)])),
+        (report.Report, wire.Report(workloads=[WORKLOAD(certificate_not_after=-(2**63))])),
+        (report.Report, wire.Report(workloads=[WORKLOAD(certificate_not_after=253402300800)])),
         (m.Assignment, wire.Assignment(workloads=[wire.Assignment.Workload(identity="web")])),
         (joining.JoinResponse, wire.JoinResponse(trust_domain="Not A Domain")),
         (m.Bundle, wire.Bundle(roots=[b"no certificate"])),
@@ -157,7 +157,7 @@ def test_fields_that_a_newer_side_adds_are_ignored(name):
 
 
 def _smallest(name: str):
-    kind = next(each for module in (joining, jwt, secrets, m) if (each := getattr(module, name, None)))
+    kind = next(each for module in (joining, jwt, report, secrets, m) if (each := getattr(module, name, None)))
     return kind.decode(b"")
 
 

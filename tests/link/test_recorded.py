@@ -10,7 +10,7 @@ import pytest
 
 from handsel.agent import holdings as held
 from handsel.agent.model import Holdings
-from handsel.link import joining, messages
+from handsel.link import joining, messages, report
 from handsel.link.messages import Bundle
 
 V1 = json.loads((Path(__file__).parent / "recorded" / "v1.json").read_text())
@@ -19,7 +19,7 @@ KINDS = {
     ("server", "join"): joining.JoinResponse,
     ("agent", "sign-batch"): messages.SignBatchRequest,
     ("server", "sign-batch"): messages.SignBatchResponse,
-    ("agent", "report"): messages.Report,
+    ("agent", "report"): report.Report,
 }
 
 

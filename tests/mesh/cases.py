@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from handsel.link.messages import WorkloadReport
+from handsel.link.report import WorkloadReport
 from handsel.mesh.stages import Stage, show
 from handsel.model.graph import Mesh
 from tests.support import read_mesh

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from handsel.link.messages import Rejection, WorkloadReport
+from handsel.link.report import Rejection, WorkloadReport
 from handsel.mesh.adapters.tables import PlacesReported, load_places
 from tests.support import NOW
 

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from handsel.authority.va.lists import mesh_crl
-from handsel.link.messages import Bundle, WorkloadReport, fingerprint_of
+from handsel.link.messages import Bundle, fingerprint_of
+from handsel.link.report import WorkloadReport
 from handsel.pki.revocation import signer_key_id
 from handsel.wiring.holders import Holders
 from tests.support import NOW, TestAuthority

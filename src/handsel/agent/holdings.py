@@ -19,12 +19,11 @@ from handsel.link.messages import (
     Frame,
     Index,
     PublishedResource,
-    Rejection,
     Resources,
-    WorkloadReport,
     digest_of,
     fingerprint_of,
 )
+from handsel.link.report import Rejection, WorkloadReport
 from handsel.model.acme_client import SECRET_NAME
 from handsel.pki.certificate import to_pem
 from handsel.xds import secret

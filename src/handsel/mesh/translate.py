@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from handsel.link.messages import WorkloadReport
+from handsel.link.report import WorkloadReport
 from handsel.mesh.ir import (
     EXTERNAL_TLS,
     MESH_TLS,

@@ -8,7 +8,8 @@ from datetime import datetime
 from handsel.authority.adapters.authorities_tables import Authorities
 from handsel.authority.adapters.issuing import now
 from handsel.authority.hierarchy import Known
-from handsel.link.messages import Bundle, WorkloadReport, fingerprint_of
+from handsel.link.messages import Bundle, fingerprint_of
+from handsel.link.report import WorkloadReport
 from handsel.pki.revocation import signer_key_id
 
 Places = Mapping[str, Mapping[str, WorkloadReport]]

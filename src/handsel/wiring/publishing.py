@@ -11,7 +11,8 @@ import structlog
 from handsel.authority.adapters.tables import Directory
 from handsel.authority.model import Host
 from handsel.errors import HandselError
-from handsel.link.messages import Bundle, Report, WorkloadReport
+from handsel.link.messages import Bundle
+from handsel.link.report import Report, WorkloadReport
 from handsel.link.resume import Publish, changed
 from handsel.mesh import service as mesh_service
 from handsel.mesh.adapters.publications import Publications

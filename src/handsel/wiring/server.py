@@ -35,7 +35,8 @@ from handsel.authority.status_places import StatusPlaces
 from handsel.door.adapters.uvicorn_tls import DoorServer, DoorTls, listen_tcp, listen_unix
 from handsel.door.asgi import Door, Request, Response, Routes, Stream
 from handsel.errors import HandselError, PortInUse, UsageError
-from handsel.link.messages import PREFIX, Bundle, Report, Signing
+from handsel.link.messages import PREFIX, Bundle, Signing
+from handsel.link.report import Report
 from handsel.link.ticket import SECRET_BYTES, TicketText
 from handsel.model.authority import Profile
 from handsel.model.graph import Mesh

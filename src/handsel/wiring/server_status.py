@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from handsel.authority.model import Host, Issuer
-from handsel.link.messages import WorkloadReport
+from handsel.link.report import WorkloadReport
 from handsel.mesh.translate import Places, layer_of
 from handsel.model.graph import Mesh
 from handsel.pki.certificate import Certificate

@@ -21,7 +21,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from handsel.link.messages import Resources, WorkloadReport
+from handsel.link.messages import Resources
+from handsel.link.report import WorkloadReport
 from handsel.mesh.render import protos, workload
 from handsel.mesh.service import compile_mesh
 from handsel.mesh.translate import translate

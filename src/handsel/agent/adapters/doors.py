@@ -11,7 +11,8 @@ import structlog
 from handsel.agent.adapters.workload_api import WorkloadApi
 from handsel.agent.layout import Layout
 from handsel.agent.model import Owner
-from handsel.link.messages import Bundle, Rejection
+from handsel.link.messages import Bundle
+from handsel.link.report import Rejection
 from handsel.xds.adapters.grpc_server import AdsServer
 from handsel.xds.names import Names
 from handsel.xds.resources import LISTENER

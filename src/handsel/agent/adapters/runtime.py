@@ -39,7 +39,8 @@ from handsel.agent.clock import LARGEST_SKEW, Clock
 from handsel.agent.layout import Layout
 from handsel.agent.model import Enrolment, Holdings, HostSettings, KeyPair, Owner, Ports, Start, Workload
 from handsel.errors import Bug, HandselError, ProtocolError, StateError
-from handsel.link.messages import Frame, Index, Report, WorkloadReport, time_of
+from handsel.link.messages import Frame, Index, time_of
+from handsel.link.report import Report, WorkloadReport
 from handsel.store.adapters.files import write_file
 from handsel.xds.adapters.grpc_server import AdsServer
 from handsel.xds.endpoints import one_endpoint

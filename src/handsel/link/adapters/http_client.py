@@ -21,10 +21,10 @@ from handsel.link.messages import (
     Chain,
     Frame,
     RenewRequest,
-    Report,
     SignBatchRequest,
     SignBatchResponse,
 )
+from handsel.link.report import Report
 from handsel.link.secrets import SecretsRequest, SecretsResponse
 from handsel.pki.certificate import Certificate, parse_pem, to_pem
 from handsel.pki.names import TrustDomain

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from handsel.link.messages import Report, WorkloadReport
+from handsel.link.report import Report, WorkloadReport
 from handsel.store.adapters.sql import SqlStore, metadata
 from handsel.store.outcome import Appliers
 

@@ -82,11 +82,15 @@ def show(done: dict[str, Any], output: str, *, dry_run: bool, beside: bool, more
 
 
 def _with_snippet(options: wishes.Options, language: str | None) -> wishes.Options:
-    """What a snippet reads is delivered, when nobody said what else."""
-    said_what = options.pem or options.bundle or options.pkcs12 or options.jks or options.trust_store or options.named
-    if language == "java" and not said_what:
-        return replace(options, pkcs12=True, trust_store=("pkcs12",))
-    return options
+    """What a snippet reads is delivered, beside what was asked for. Files that were named are taken as they are."""
+    if language is None or options.named:
+        return options
+    if language != "java":
+        return options if options.bundle else replace(options, pem=True)
+    stores = options if options.jks else replace(options, pkcs12=True)
+    if {"pkcs12", "jks"} & set(options.trust_store):
+        return stores
+    return replace(stores, trust_store=(*options.trust_store, "pkcs12" if stores.pkcs12 else "jks"))
 
 
 def _identity(peer: str | None, own: str) -> str:

@@ -367,7 +367,7 @@ def test_what_cannot_be_is_refused_in_one_line(running: Mesh) -> None:
         (["--out", "n", "--mode", "0644"], "nobody else's to read"),
         (["--out", "n", "--file", "k=keys"], "write NAME=KIND"),
         (["--out", "n", "--reload-http", "http://192.0.2.1/"], "no http address of this host"),
-        (["--out", "n", "--pem", "--snippet", "java"], "this snippet reads a file of the kind"),
+        (["--out", "n", "--file", "k.pem=key", "--snippet", "java"], "this snippet reads a file of the kind"),
         (["--out", "n", "--snippet", "go", "--peer", "A b"], "--peer: "),
     ]:
         done = run("cert", "issue", "web", "--state", str(running.state), *more, cwd=running.folder)

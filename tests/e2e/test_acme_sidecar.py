@@ -159,14 +159,26 @@ def _replaces(keeper: Keeper, account_url: str, leaves: list[Certificate]) -> li
     taken = []
     for leaf in leaves:
         session.use_account(wanted, account_url, None)
-        order, directory = _replacing(leaf), session._client.directory
-        try:
-            session._net.post(directory["newOrder"], order, new_nonce_url=directory["newNonce"])
-            taken.append(True)
-        except (ConflictError, messages.Error):
-            taken.append(False)
+        taken.append(_takes(session, _replacing(leaf)))
     session.close()
     return taken
+
+
+def _takes(session: CaSession, order: _NewOrder) -> bool:
+    directory = session._client.directory
+    for _ in range(5):
+        try:
+            session._net.post(directory["newOrder"], order, new_nonce_url=directory["newNonce"])
+        except ConflictError:
+            return False
+        except messages.Error as error:
+            if error.code == "alreadyReplaced":
+                return False
+            if error.code != "badNonce":  # Pebble refuses one of twenty, so that clients learn to try again
+                raise
+        else:
+            return True
+    raise AssertionError("no nonce was taken")
 
 
 def _replacing(leaf: Certificate) -> _NewOrder:

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from handsel import settings
+from handsel.agent.adapters.host.ports import chooser
 from handsel.cli.local import call_agent
 from tests.authority.signers.token import configuration
 from tests.ca_keys import with_keys
@@ -38,9 +38,8 @@ def short_folder() -> Iterator[Path]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Not of those that the kernel gives to outgoing connections, one of which would take it before it is used."""
+    return chooser(set())()
 
 
 def run(

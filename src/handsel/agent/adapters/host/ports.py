@@ -13,6 +13,8 @@ from handsel.errors import StateError
 # Below the kernel's range for outgoing connections (from 32768 on Linux), which would take them away.
 _RANGE = range(15_000, 32_000)
 _ATTEMPTS = 1_000
+# Two processes that were seeded alike would choose the same.
+_random = random.SystemRandom()
 
 
 def chooser(taken: set[int], address: str = "127.0.0.1") -> Callable[[], int]:
@@ -21,7 +23,7 @@ def chooser(taken: set[int], address: str = "127.0.0.1") -> Callable[[], int]:
 
     def free() -> int:
         for _ in range(_ATTEMPTS):
-            port = random.choice(_RANGE)  # noqa: S311  # not a secret
+            port = _random.choice(_RANGE)
             if port not in given and is_free(port, address):
                 given.add(port)
                 return port

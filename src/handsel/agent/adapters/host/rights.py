@@ -16,6 +16,7 @@ from handsel.errors import StateError
 # capabilities(7)
 _CHOWN, _SETGID, _SETUID, _BIND, _ADMIN = 0, 6, 7, 10, 21
 _HTTP = 80
+_random = random.SystemRandom()
 
 
 def may_set_users() -> bool:
@@ -53,7 +54,7 @@ def address_chooser(taken: set[str]) -> Callable[[], str]:
 
     def free() -> str:
         for _ in range(1000):
-            address = f"127.{random.randrange(64, 128)}.{random.randrange(256)}.{random.randrange(1, 255)}"  # noqa: S311
+            address = f"127.{_random.randrange(64, 128)}.{_random.randrange(256)}.{_random.randrange(1, 255)}"
             if address not in given and is_free(_HTTP, address):
                 given.add(address)
                 return address

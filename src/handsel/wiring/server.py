@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import secrets
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Coroutine
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -126,9 +127,37 @@ class Server:
         self.issuers, self.made_authority = opened.issuers, opened.made
         for difference in opened.differences:
             _log.warning("a CA is not what the mesh file says", difference=difference)
+        self._compose()
+        await self._ledger.start()
+        await self._open_validation()
+        if not self.store.read_only:
+            await self.jwt.start()
+        await self.bundles.start()
+        await self.lint_profiles()
+        await self.publishing.load()
+        self._nonces = await self._storage.nonces(self.store)
+        if not self.store.read_only:
+            await self.store.commit(authority.settle(await self.directory.unfinished(), now=_now()).writes)
+        await self._open_doors()
+        turn.close()
+        self._run(self.publishing.follow_others, self.bundles.listen)
+        if self.store.read_only:
+            return
+        await self._acme.recover()
+        await self.publishing.compile()
+        self._run(
+            self._lead, self._own.keep, self._rotations.keep, self._rotations.listen, self._ledger.keep, self.jwt.keep,
+            self.bundles.keep, self.secrets.keep,
+        )  # fmt: skip
+
+    def _run(self, *loops: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do these for as long as the server lives."""
+        self._tasks += [asyncio.create_task(loop()) for loop in loops]
+
+    def _compose(self) -> None:
+        """The parts of the server, which find each other here. Nothing is asked or begun yet."""
         self.administrators = Administrators(self.store)
         self._ledger = LedgerKeeper(self.store, self.mesh.trust_domain, self.folder.authority)
-        await self._ledger.start()
         self._linter = Linter()
         self.profile_lint = ProfileLint(self.folder.lint, self._linter)
         self.issuing = Issuing(self.store, lambda: self.issuers, self._linter)
@@ -156,31 +185,6 @@ class Server:
         self.bundles = Bundles(
             self.store, self.leader, Around(lambda: self.mesh, lambda: self.issuers.roots, self._tell_hosts)
         )
-        await self._open_validation()
-        if not self.store.read_only:
-            await self.jwt.start()
-        await self.bundles.start()
-        await self.lint_profiles()
-        await self.publishing.load()
-        self._nonces = await self._storage.nonces(self.store)
-        if not self.store.read_only:
-            await self.store.commit(authority.settle(await self.directory.unfinished(), now=_now()).writes)
-        await self._open_doors()
-        turn.close()
-        self._tasks.append(asyncio.create_task(self.publishing.follow_others()))
-        self._tasks.append(asyncio.create_task(self.bundles.listen()))
-        if self.store.read_only:
-            return
-        await self._acme.recover()
-        await self.publishing.compile()
-        self._tasks.append(asyncio.create_task(self._lead()))
-        self._tasks.append(asyncio.create_task(self._own.keep()))
-        self._tasks.append(asyncio.create_task(self._rotations.keep()))
-        self._tasks.append(asyncio.create_task(self._rotations.listen()))
-        self._tasks.append(asyncio.create_task(self._ledger.keep()))
-        self._tasks.append(asyncio.create_task(self.jwt.keep()))
-        self._tasks.append(asyncio.create_task(self.bundles.keep()))
-        self._tasks.append(asyncio.create_task(self.secrets.keep()))
 
     async def _open_validation(self) -> None:
         """Before anything is signed: certificates say where their status is."""
@@ -192,8 +196,7 @@ class Server:
             self.store, self.leader, authority_of, self.folder.crl, self.folder.authority / "ocsp", self._mesh_crl_made
         )
         await self.validation.start()
-        self._tasks.append(asyncio.create_task(self.validation.listen()))
-        self._tasks.append(asyncio.create_task(self.validation.keep()))
+        self._run(self.validation.listen, self.validation.keep)
 
     async def _take_issuers(self, issuers: Issuers) -> None:
         """Others sign from now on: the door shows it, and the agents are told whom to believe."""

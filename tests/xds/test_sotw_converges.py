@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections import deque
 
 from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import invariant
 
 from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, SECRET, Resource
-from handsel.xds.snapshot import Snapshot
 from handsel.xds.sotw import Request, Response, SotwStream
-from tests.xds.test_stream_converges import needed, worlds
+from tests.xds.talking import Talking, needed
 
 _NAMED = (SECRET, ENDPOINT)
 
@@ -70,64 +68,20 @@ class Client:
         return Request(kind, names, self.versions.get(kind, ""), self.nonces.get(kind, ""), error)
 
 
-class Conversing(RuleBasedStateMachine):
-    """Requests and responses travel one at a time; between them anything may happen."""
+class Conversing(Talking):
+    def new_client(self, takes_half: bool) -> Client:
+        return Client(takes_half=takes_half)
 
-    @initialize(takes_half=st.booleans(), snapshot=worlds)
-    def begin(self, takes_half: bool, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-        self.client = Client(takes_half=takes_half)
-        self.ever_refused: set[tuple[str, str]] = set()
-        self.reconnect()
-
-    @rule()
-    def reconnect(self) -> None:
-        """A new stream: what was on its way is lost, and so is what the server knew of refusals."""
-        self.stream = SotwStream(self.snapshot)
+    def new_stream(self) -> SotwStream:
         self.is_known = False
-        self.to_client: deque[Response] = deque()
-        for request in self.client.connect():
-            self.stream.on_request(request)
-        self.to_client.extend(self.stream.responses())
+        return SotwStream(self.snapshot)
 
-    @rule(snapshot=worlds)
-    def publish(self, snapshot: Snapshot) -> None:
-        concerned = self.stream.on_snapshot(snapshot)
+    def answers_to(self, concerned: bool) -> list[Response]:
         responses = self.stream.responses()
         assert concerned or not responses
-        self.snapshot = snapshot
-        self.to_client.extend(responses)
+        return responses
 
-    @precondition(lambda self: self.client.out)
-    @rule()
-    def server_reads(self) -> None:
-        self.stream.on_request(self.client.out.popleft())
-        self.to_client.extend(self.stream.responses())
-
-    @precondition(lambda self: self.to_client)
-    @rule()
-    def client_reads(self) -> None:
-        self.client.read(self.to_client.popleft())
-
-    @precondition(lambda self: self.snapshot.resources)
-    @rule(data=st.data())
-    def dislike(self, data: st.DataObject) -> None:
-        """From now on the client refuses one of the resources, whatever it said of it before."""
-        resource = data.draw(st.sampled_from(sorted(self.snapshot.resources.values(), key=lambda r: r.key)))
-        self.client.refused.add(resource)
-        self.ever_refused.add(resource.key)
-
-    @rule()
-    def like_everything(self) -> None:
-        self.client.refused.clear()
-
-    @rule()
-    def settle(self) -> None:
-        steps = 0
-        while self.client.out or self.to_client:
-            (self.server_reads if self.client.out else self.client_reads)()
-            steps += 1
-            assert steps < 300, "the conversation has no end"
+    def check_settled(self) -> None:
         if not self.ever_refused and self.snapshot.resources:
             # A name that is gone from the world cannot be taken away by this protocol.
             assert self._wanted() <= self._held()
@@ -137,35 +91,11 @@ class Conversing(RuleBasedStateMachine):
         self.is_known = self.is_known or all(
             self.client.have[kind] == self.snapshot.of_type(kind) for kind in (CLUSTER, LISTENER)
         )
-        for resource in self._wanted() - self._held():
-            assert resource.key in self.ever_refused, f"{resource} never arrived"
-        assert not self.stream.in_sync or self._wanted() <= self._held()
 
     @invariant()
     def no_listener_is_without_its_clusters(self) -> None:
-        if not hasattr(self, "client") or not self.is_known:
-            return
-        there = self.client.have[CLUSTER].keys() | {name for kind, name in self.ever_refused if kind == CLUSTER}
-        for each in self.client.have[LISTENER].values():
-            assert needed(each) <= there, f"{each.name} names clusters that are not there"
-
-    def teardown(self) -> None:
-        if hasattr(self, "client"):
-            self.client.refused.clear()
-            self.settle()
-
-    def _held(self) -> set[Resource]:
-        return {resource for held in self.client.have.values() for resource in held.values()}
-
-    def _wanted(self) -> set[Resource]:
-        """All of the snapshot that the client asks for."""
-        asked = {CLUSTER: None, LISTENER: None, **self.client.names}
-        return {
-            resource
-            for kind, names in asked.items()
-            for name, resource in self.snapshot.of_type(kind).items()
-            if names is None or name in names
-        }
+        if hasattr(self, "client") and self.is_known:
+            self.check_clusters_of_listeners()
 
 
 TestConversing = Conversing.TestCase

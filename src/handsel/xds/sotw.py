@@ -13,12 +13,12 @@ Each response has all that the client may have of a type. Rules it keeps (xDS pr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from handsel.xds.resources import ADDING_ORDER, CLUSTER, ENDPOINT, LISTENER, Resource
+from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, Resource
 from handsel.xds.snapshot import EMPTY, Snapshot
-from handsel.xds.subscriber import NAMED_BY, WILDCARD_TYPES, Rejected, differ
+from handsel.xds.subscriber import NAMED_BY, WILDCARD_TYPES, Rejected, ServerHalf, differ
 
 
 @dataclass(frozen=True)
@@ -66,23 +66,18 @@ class _TypeState:
     under_way: Response | None = None
 
 
-class SotwStream:
+class SotwStream(ServerHalf[_TypeState, Response]):
     """The server's half of a SotW stream. Feed it `on_request` and `on_snapshot`; send what `responses` gives.
 
     A client that reconnects says which set it had accepted last, and gets nothing when that is what it should have.
     Of named types only a `trusted` one is believed: on a stream of many subscriptions it may have dropped a name since.
     """
 
-    __slots__ = ("_dirty", "_sent", "_snapshot", "_trusted", "_types", "accepted", "rejections")
+    __slots__ = ("_trusted",)
 
     def __init__(self, snapshot: Snapshot = EMPTY, *, trusted: bool = False) -> None:
-        self._snapshot = snapshot
+        super().__init__(snapshot)
         self._trusted = trusted
-        self._types: dict[str, _TypeState] = {}
-        self._sent = 0
-        self._dirty = False  # whether there may be something to send: most calls find nothing, and are free
-        self.rejections: tuple[Rejected, ...] = ()
-        self.accepted: tuple[Response, ...] = ()
 
     def on_snapshot(self, snapshot: Snapshot) -> bool:
         """From now on the client should have this. Whether that changes anything that it has asked for."""
@@ -112,43 +107,17 @@ class SotwStream:
         ):  # fmt: skip
             state.held = None
 
-    def responses(self) -> list[Response]:
-        """Everything that may be sent now."""
-        if not self._dirty:
-            return []
-        ready: list[Response] = []
-        # What waits for an ACK, be it of its own type or of another, is looked at again after that.
-        self._dirty = self.is_proxy
-        for type_url in (*ADDING_ORDER, *(kind for kind in self._types if kind not in ADDING_ORDER)):
-            state = self._types.get(type_url)
-            if state is None:
-                continue
-            if state.under_way is not None:
-                self._dirty = True
-                continue
-            self._dirty = self._dirty or bool(state.suspects)
-            offers = self._offers(type_url, state)
-            if not self._may_send(type_url) or not self._lacks(state, offers):
-                continue
-            version = version_of(offers)
-            if version != state.refused:
-                ready.append(self._respond(type_url, state, offers, version))
-        return ready
-
-    @property
-    def is_proxy(self) -> bool:
-        """Whether the client takes clusters or listeners."""
-        return CLUSTER in self._types or LISTENER in self._types
+    def _answer(self, type_url: str, state: _TypeState) -> Response | None:
+        offers = self._offers(type_url, state)
+        if not self._may_send(type_url) or not self._lacks(state, offers):
+            return None
+        version = version_of(offers)
+        return self._respond(type_url, state, offers, version) if version != state.refused else None
 
     @property
     def settled(self) -> bool:
         """Whether the client has acknowledged everything of the snapshot that it subscribed to, and refused nothing."""
         return all(self._is_settled(type_url) for type_url in self._types)
-
-    @property
-    def in_sync(self) -> bool:
-        """Whether the client is settled and has asked for listeners."""
-        return LISTENER in self._types and self.settled
 
     @property
     def asked(self) -> int:
@@ -161,17 +130,6 @@ class SotwStream:
         if state is None or not state.held or state.held.get(name) != version:
             return False
         return state.under_way is None or all(name != each.name for each in state.under_way.resources)
-
-    def wants(self, type_url: str) -> bool:
-        """Whether the client has asked for anything of this type."""
-        return type_url in self._types
-
-    def names(self, type_url: str) -> Iterable[str]:
-        """The names of this type that the client is subscribed to."""
-        state = self._types.get(type_url)
-        if state is None:
-            return ()
-        return {*state.names, *self._snapshot.of_type(type_url)} if state.wildcard else state.names
 
     def _answer_under_way(self, state: _TypeState, request: Request) -> bool:
         response = state.under_way

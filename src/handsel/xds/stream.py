@@ -12,12 +12,12 @@ Rules it keeps (xDS protocol, "Incremental xDS"):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from handsel.xds.resources import ADDING_ORDER, CLUSTER, ENDPOINT, LISTENER, Resource
+from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, Resource
 from handsel.xds.snapshot import EMPTY, Snapshot
-from handsel.xds.subscriber import NAMED_BY, WILDCARD_TYPES, Rejected, differ
+from handsel.xds.subscriber import NAMED_BY, WILDCARD_TYPES, Rejected, ServerHalf, differ
 
 # What the client has of a resource after it refused something: anything, or nothing.
 _UNKNOWN = ""
@@ -59,22 +59,17 @@ class _TypeState:
     under_way: Response | None = None
 
 
-class DeltaStream:
+class DeltaStream(ServerHalf[_TypeState, Response]):
     """The server's half of a delta stream. Feed it `on_request` and `on_snapshot`; send what `responses` gives.
 
     A `patient` one says nothing of names that are granted but not there yet, instead of answering that they are absent.
     """
 
-    __slots__ = ("_dirty", "_patient", "_sent", "_snapshot", "_types", "accepted", "rejections")
+    __slots__ = ("_patient",)
 
     def __init__(self, snapshot: Snapshot = EMPTY, *, patient: bool = False) -> None:
-        self._snapshot = snapshot
+        super().__init__(snapshot)
         self._patient = patient
-        self._types: dict[str, _TypeState] = {}
-        self._sent = 0
-        self._dirty = False  # whether there may be something to send: most calls find nothing, and are free
-        self.rejections: tuple[Rejected, ...] = ()
-        self.accepted: tuple[Response, ...] = ()
 
     def on_snapshot(self, snapshot: Snapshot) -> bool:
         """From now on the client should have this. Whether that changes anything that it has asked for."""
@@ -116,33 +111,12 @@ class DeltaStream:
             state.wildcard = False
             state.versions = {name: version for name, version in state.versions.items() if name in state.names}
 
-    def responses(self) -> list[Response]:
-        """Everything that may be sent now."""
-        if not self._dirty:
-            return []
-        ready: list[Response] = []
-        # What waits for an ACK, be it of its own type or of another, is looked at again after that.
-        self._dirty = self.is_proxy
-        for type_url in (*ADDING_ORDER, *(kind for kind in self._types if kind not in ADDING_ORDER)):
-            state = self._types.get(type_url)
-            if state is None:
-                continue
-            if state.under_way is not None:
-                self._dirty = True
-                continue
-            self._dirty = self._dirty or bool(state.suspects)
-            wanted = self._wanted(type_url, state)
-            offers = self._offers(state, wanted)
-            resources = self._to_send(state, offers) if self._may_add(type_url) else ()
-            removed = self._to_remove(type_url, state, wanted, offers)
-            if resources or removed:
-                ready.append(self._respond(type_url, state, resources, removed))
-        return ready
-
-    @property
-    def is_proxy(self) -> bool:
-        """Whether the client takes clusters or listeners."""
-        return CLUSTER in self._types or LISTENER in self._types
+    def _answer(self, type_url: str, state: _TypeState) -> Response | None:
+        wanted = self._wanted(type_url, state)
+        offers = self._offers(state, wanted)
+        resources = self._to_send(state, offers) if self._may_add(type_url) else ()
+        removed = self._to_remove(type_url, state, wanted, offers)
+        return self._respond(type_url, state, resources, removed) if resources or removed else None
 
     @property
     def settled(self) -> bool:
@@ -157,25 +131,9 @@ class DeltaStream:
         )
 
     @property
-    def in_sync(self) -> bool:
-        """Whether the client is settled and has asked for listeners."""
-        return LISTENER in self._types and self.settled
-
-    @property
     def asked(self) -> int:
         """How many names and types the client has subscribed to."""
         return sum(1 + max(len(state.names), len(state.versions)) for state in self._types.values())
-
-    def wants(self, type_url: str) -> bool:
-        """Whether the client has asked for anything of this type."""
-        return type_url in self._types
-
-    def names(self, type_url: str) -> Iterable[str]:
-        """The names of this type that the client is subscribed to."""
-        state = self._types.get(type_url)
-        if state is None:
-            return ()
-        return {*state.names, *self._snapshot.of_type(type_url)} if state.wildcard else state.names
 
     def has(self, type_url: str, name: str, version: str) -> bool:
         """Whether the client has acknowledged this version."""

@@ -14,6 +14,8 @@ STATUS_PORT = 8880
 """Plain HTTP: OCSP, CRLs and CA certificates (by their standards: what is served is signed)."""
 METRICS_PORT = 9464
 """Plain HTTP on loopback: metrics, `/healthz`, `/readyz`."""
+AGENT_METRICS_PORT = 9465
+"""The same of an agent: what it holds, and what its proxies count."""
 
 
 def config_file(environment: Mapping[str, str] | None = None) -> Path:

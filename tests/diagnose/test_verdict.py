@@ -12,7 +12,7 @@ from handsel.diagnose.call import Call, Handshake, Seen, State, Verdict
 from handsel.diagnose.proof import Attempt, Outcome
 from handsel.diagnose.verdict import judge
 from handsel.errors import Fault
-from handsel.model.graph import External, ExternalTls, Origin, Protocol
+from handsel.model.graph import External, ExternalTls, Protocol
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 WEB, EMOJI = "spiffe://t.internal/ns/default/sa/web", "spiffe://t.internal/ns/default/sa/emoji"

@@ -129,7 +129,7 @@ def test_a_widened_policy_turns_the_report_red_although_the_handshake_still_refu
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     anybody = {"action": "ALLOW", "policies": {"all": {"permissions": [{"any": True}], "principals": [{"any": True}]}}}
-    monkeypatch.setattr(http, "rbac_rules", lambda callers: anybody)
+    monkeypatch.setattr(rbac, "of_callers", lambda callers: anybody)
     report = proven(MESHES[name])
     (edge,) = report["edges"]
     assert not report["ok"]

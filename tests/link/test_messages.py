@@ -68,7 +68,11 @@ secret_refs = st.builds(
     st.sampled_from(["", "web", "web:tls"]), st.sampled_from([0o400, 0o440, 0o600, 0o640]), st.just("g"),
     st.none() | times,
 )  # fmt: skip
-
+counts = st.integers(0, 2**64 - 1)
+edges = st.builds(
+    report.Edge, text, text, counts, counts, counts, counts, counts, st.dictionaries(text, counts, max_size=2),
+    st.dictionaries(text, counts, max_size=2),
+)  # fmt: skip
 MESSAGES = {
     "Challenge": st.builds(joining.Challenge, text),
     "JoinRequest": st.builds(joining.JoinRequest, text, body, body, text, text, evidence, text, body, body),
@@ -78,7 +82,9 @@ MESSAGES = {
     "SignBatchRequest": st.builds(m.SignBatchRequest, st.lists(st.tuples(text, body), max_size=3).map(tuple)),
     "SignBatchResponse": st.builds(m.SignBatchResponse, st.lists(chains, max_size=3).map(tuple)),
     "Chain": st.builds(m.Chain, chains),
-    "Report": st.builds(report.Report, st.lists(reports, max_size=2).map(tuple)),
+    "Report": st.builds(
+        report.Report, st.lists(reports, max_size=2).map(tuple), st.lists(edges, max_size=2).map(tuple)
+    ),
     "Index": st.builds(m.Index, st.dictionaries(st.tuples(text, text), body, max_size=3)),
     "Assignment": st.builds(m.Assignment, st.lists(assigned, max_size=2).map(tuple)),
     "Bundle": st.builds(
@@ -105,7 +111,7 @@ every_message = pytest.mark.parametrize("name", MESSAGES)
 
 
 def test_every_message_of_the_format_is_tried_here():
-    parts = {"AcmeClient", "Delivery", "Evidence", "FederatedBundle", "Frame", "Rejection", "WorkloadReport"}
+    parts = {"AcmeClient", "Delivery", "Edge", "Evidence", "FederatedBundle", "Frame", "Rejection", "WorkloadReport"}
     assert set(MESSAGES) == set(wire.DESCRIPTOR.message_types_by_name) - parts
 
 

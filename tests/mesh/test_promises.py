@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from handsel.mesh.ir import PeerIds
 from handsel.mesh.render import workload
 from handsel.mesh.translate import translate
-from handsel.xds.resources import CLUSTER, LISTENER
+from handsel.xds.resources import CLUSTER, LISTENER, ROUTE
 from tests.mesh.cases import parse
 
 NAMES = ["web", "bot", "emoji", "store"]
@@ -189,8 +189,7 @@ def test_a_proxy_reaches_what_its_service_calls_and_nothing_else(mesh):
         calls = mesh.graph[name][1]
         assert proxy[CLUSTER].keys() == calls | {"_application"}
         assert proxy[LISTENER].keys() == {f"outbound.{callee}" for callee in calls} | {"inbound", "proxy"}
-        (routes,) = (each for each in _walk(proxy[LISTENER]["proxy"]) if "virtualHosts" in each)
-        *hosts, last = routes["virtualHosts"]
+        *hosts, last = proxy[ROUTE]["proxy"]["virtualHosts"]
         assert {host["name"] for host in hosts} <= calls
         assert not any("*" in domain for host in hosts for domain in host["domains"])
         assert (last["domains"], last["routes"][0]["directResponse"]["status"]) == (["*"], 403)

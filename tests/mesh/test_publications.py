@@ -52,7 +52,7 @@ async def test_a_key_that_was_taken_away_is_told_as_empty(store):
     seen = (await publications.since("a", 0))[-1].sequence
     await store.commit((Publish("a", "resources", "web", b""),))
     assert [frame.body for frame in await publications.since("a", seen)] == [b""]
-    assert await publications.current() == {("a", "resources", "web"): b""}
+    assert [each for _, each in await publications.after(0)] == [Publish("a", "resources", "web", b"")]
 
 
 async def test_the_sequence_goes_on_after_the_store_was_opened_again(tmp_path):
@@ -86,7 +86,7 @@ def test_wherever_a_host_stopped_it_ends_up_with_what_is_current(tmp_path_factor
                     assert frame.sequence > sequence
                     held["a", frame.kind, frame.key], sequence = frame.body, frame.sequence
         held |= {("a", frame.kind, frame.key): frame.body for frame in await publications.since("a", sequence)}
-        return await publications.current()
+        return {each.key_of: each.body for _, each in await publications.after(0)}
 
     current = asyncio.run(follow())
     store.close()

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from handsel.link.messages import Assignment, Resources
 from handsel.mesh import service
+from handsel.mesh.compiler import Compiler
 from handsel.xds.resources import CLUSTER, LISTENER
 from tests.mesh.cases import read
 from tests.support import read_mesh
@@ -39,22 +40,17 @@ def test_when_to_renew_is_left_to_the_agent_unless_a_person_said_so():
 
 
 def test_every_workload_with_a_place_gets_its_configuration_on_its_host():
-    published = service.compile_mesh(*read("grpc_layer_4"))
-    assert [(each.host, each.kind, each.key) for each in published] == [
-        ("host-a", Resources.KIND, "emoji"),
-        ("host-a", Resources.KIND, "web"),
-        ("host-b", Resources.KIND, "bot"),
-        ("host-b", Resources.KIND, "emoji"),
-    ]
+    compiled = Compiler().compile(*read("grpc_layer_4"))
+    assert list(compiled.bodies) == [("host-a", "emoji"), ("host-a", "web"), ("host-b", "bot"), ("host-b", "emoji")]
 
 
 def test_the_same_mesh_is_the_same_bytes():
-    assert service.compile_mesh(*read("external_mutual")) == service.compile_mesh(*read("external_mutual"))
+    assert Compiler().compile(*read("external_mutual")).bodies == Compiler().compile(*read("external_mutual")).bodies
 
 
 def test_what_is_published_says_which_secrets_each_part_waits_for():
-    (published,) = service.compile_mesh(*read("external_mutual"))
-    resources = Resources.decode(published.body)
+    (body,) = Compiler().compile(*read("external_mutual")).bodies.values()
+    resources = Resources.decode(body)
     needs = {(each.type_url, each.name): each.needs for each in resources.resources}
     assert set(needs[LISTENER, "inbound"]) == {"default", "ROOTCA"}
     assert all(name.startswith("file-") for name in needs[CLUSTER, "bank"])
@@ -64,7 +60,13 @@ def test_what_is_published_says_which_secrets_each_part_waits_for():
 
 def test_a_change_at_one_end_changes_only_what_names_it():
     mesh, places = read("grpc_layer_4")
-    before = {(each.host, each.key): each.body for each in service.compile_mesh(mesh, places)}
+    compiler = Compiler()
+    before = dict(compiler.compile(mesh, places).bodies)
     moved = {"host-a": places["host-a"], "host-b": {"bot": places["host-b"]["bot"]}}
-    after = {(each.host, each.key): each.body for each in service.compile_mesh(mesh, moved)}
-    assert {key for key in after if after[key] != before[key]} == {("host-a", "web"), ("host-b", "bot")}
+    compiled = compiler.compile(mesh, moved)
+    assert {key for key, body in compiled.bodies.items() if body != before[key]} == {
+        ("host-a", "web"),
+        ("host-b", "bot"),
+    }
+    assert set(compiled.changed) == {("host-a", "web"), ("host-b", "bot")}
+    assert compiled.gone == (("host-b", "emoji"),)

@@ -21,17 +21,22 @@ def _outbound(plan, callee: str):
     return found
 
 
+def _upstream(plan, callee: str):
+    (found,) = (each for each in plan.upstreams if each.name == callee)
+    return found
+
+
 def test_a_service_without_a_place_has_no_plan_and_is_no_endpoint():
     mesh, places = read("http_layer_4")
     without = {"host-a": {"web": places["host-a"]["web"]}}
     plans = translate(mesh, without)
     assert [service for _, service in plans] == ["web"]
-    assert _outbound(plans["host-a", "web"], "emoji").upstream.endpoints == ()
+    assert _upstream(plans["host-a", "web"], "emoji").endpoints == ()
 
 
 def test_a_callee_is_reached_wherever_it_runs():
-    emoji = _outbound(_plans("grpc_layer_4")["web"], "emoji")
-    assert emoji.upstream.endpoints == (("10.0.0.1", 15011), ("10.0.0.2", 15011))
+    emoji = _upstream(_plans("grpc_layer_4")["web"], "emoji")
+    assert emoji.endpoints == (("10.0.0.1", 15011), ("10.0.0.2", 15011))
 
 
 def test_a_place_of_a_service_that_the_mesh_does_not_know_is_left_out():
@@ -66,10 +71,11 @@ def test_the_order_of_hosts_and_services_changes_nothing():
 )
 def test_the_callees_port_decides_how_deep_the_hop_is_looked_into(case, service, layer, to_program_http2, alpn):
     plans = _plans(case)
-    inbound, outbound = plans[service].inbound, _outbound(plans["web"], service)
+    (inbound,), outbound = plans[service].inbounds, _outbound(plans["web"], service)
+    upstream = _upstream(plans["web"], service)
     assert (inbound.layer, outbound.layer) == (layer, layer)
     assert inbound.application_http2 == to_program_http2
-    assert inbound.tls.application_protocols == outbound.upstream.tls.application_protocols == alpn
+    assert inbound.tls.application_protocols == upstream.tls.application_protocols == alpn
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,7 @@ def test_the_callees_port_decides_how_deep_the_hop_is_looked_into(case, service,
     ],
 )
 def test_what_the_proxy_listener_sends_is_what_the_callee_expects(case, callee, http2):
-    assert _outbound(_plans(case)["web"], callee).upstream.http2 is http2
+    assert _upstream(_plans(case)["web"], callee).http2 is http2
 
 
 def test_a_tcp_service_has_no_name_at_the_proxy_port():
@@ -92,21 +98,21 @@ def test_a_tcp_service_has_no_name_at_the_proxy_port():
 
 
 def test_a_third_party_is_found_by_dns_unless_its_addresses_are_written_down():
-    bank = _outbound(_plans("external_mutual")["web"], "bank").upstream
-    api = _outbound(_plans("external_others")["web"], "api").upstream
+    bank = _upstream(_plans("external_mutual")["web"], "bank")
+    api = _upstream(_plans("external_others")["web"], "api")
     assert (bank.dns, bank.endpoints) == (False, (("10.9.0.1", 8443), ("10.9.0.2", 8443)))
     assert (api.dns, api.endpoints) == (True, (("api.example.com", 443),))
 
 
 def test_a_third_party_may_have_no_more_than_tls_1_2():
-    bank = _outbound(_plans("external_mutual")["web"], "bank").upstream
+    bank = _upstream(_plans("external_mutual")["web"], "bank")
     assert (bank.tls.parameters.minimum, bank.tls.parameters.maximum) == ("TLSv1_2", "TLSv1_3")
-    assert _outbound(_plans("external_others")["web"], "plain").upstream.tls is None
+    assert _upstream(_plans("external_others")["web"], "plain").tls is None
 
 
 def test_a_call_to_a_third_party_has_a_limit_in_time_and_one_within_the_mesh_has_none():
-    assert _outbound(_plans("external_mutual")["web"], "bank").request_timeout > timedelta(0)
-    assert _outbound(_plans("http_layer_4")["web"], "emoji").request_timeout is None
+    assert _outbound(_plans("external_mutual")["web"], "bank").routes[0].timeout > timedelta(0)
+    assert _outbound(_plans("http_layer_4")["web"], "emoji").routes[0].timeout is None
 
 
 def test_the_secrets_of_a_plan_are_those_of_its_connections():
@@ -134,14 +140,14 @@ def test_a_revocation_marks_what_leads_to_the_peer_and_nothing_else():
         name for name in usual if any(each.callee == "emoji" for each in usual[name].outbounds)
     }
     for plan in marked.values():
-        assert plan.inbound.revocation == 0
-        assert all(each.upstream.revocation == (7 if each.callee == "emoji" else 0) for each in plan.outbounds)
+        assert plan.inbounds[0].revocation == 0
+        assert all(each.revocation == (7 if each.name == "emoji" else 0) for each in plan.upstreams)
     web = str(mesh.services["web"].identity)
     by_caller = translate(mesh, places, {web: 9})
     called = {
         service.name for service in mesh.services.values() if "web" in {c.name for c in mesh.callers_of(service.name)}
     }
-    assert {service for (_, service), plan in by_caller.items() if plan.inbound.revocation == 9} == called != set()
+    assert {service for (_, service), plan in by_caller.items() if plan.inbounds[0].revocation == 9} == called != set()
 
 
 def test_a_name_leads_to_a_callee_where_a_host_has_an_address_for_it():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from handsel.model.acme_client import SECRET_NAME
 from handsel.pki.certificate import to_pem
 from handsel.xds import secret
 from handsel.xds.names import Names
-from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, Resource
+from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource
 from handsel.xds.snapshot import Snapshot, snapshot
 
 # Inherited proxies would lead calls past the sidecar.
@@ -70,7 +70,8 @@ def choose_ports(
         ports = replace(ports, application=assigned.port)
     callees = {callee: ports.callees.get(callee) or free() for callee in assigned.callees}
     addresses = {name: ports.addresses.get(name) or free_address() for name in callees} if free_address else {}
-    return replace(workload, ports=replace(ports, callees=callees, addresses=addresses))
+    more = {port: ports.more.get(port) or free() for port in assigned.more_ports}
+    return replace(workload, ports=replace(ports, callees=callees, addresses=addresses, more=more))
 
 
 def replace_ports(workload: Workload, refused: Iterable[str], free: Callable[[], int]) -> Workload:
@@ -86,6 +87,8 @@ def replace_ports(workload: Workload, refused: Iterable[str], free: Callable[[],
             ports = replace(ports, mesh=free())
         elif listener == "proxy":
             ports = replace(ports, proxy=free())
+        elif (port := listener.removeprefix("inbound.")).isdecimal() and int(port) in ports.more:
+            ports = replace(ports, more={**ports.more, int(port): free()})
         elif (callee := listener.removeprefix("outbound.")) in ports.callees:
             ports = replace(ports, callees={**ports.callees, callee: free()})
         elif (callee := listener.removeprefix("name.")) in ports.addresses:
@@ -103,13 +106,15 @@ def proxy_snapshot(workload: Workload, holdings: Holdings, files: Mapping[str, R
     secrets |= {name: resource for name, resource in files.items() if name in allowed}
     wanted = workload.resources.resources if workload.resources else ()
     ready = [each for each in wanted if set(each.needs) <= secrets.keys()]
-    clusters = {each.name for each in ready if each.type_url == CLUSTER}
-    return snapshot(
-        [
-            *secrets.values(),
-            *(_resource(each) for each in ready if each.type_url != ENDPOINT or each.name in clusters),
-        ]
-    )
+    there = {(each.type_url, each.name) for each in ready}
+    return snapshot([*secrets.values(), *(_resource(each) for each in ready if _is_named(each, there))])
+
+
+def _is_named(resource: PublishedResource, there: Collection[tuple[str, str]]) -> bool:
+    """Whether what names it is there: of endpoints their cluster, of routes their listener."""
+    if resource.type_url == ENDPOINT:
+        return (CLUSTER, resource.name) in there
+    return resource.type_url != ROUTE or (LISTENER, resource.name.partition("#")[0]) in there
 
 
 def _own_secrets(workload: Workload, holdings: Holdings, now: datetime) -> Iterator[Resource]:
@@ -187,6 +192,7 @@ def report(
         certificate_issuer=(pair.leaf.authority_key_id or b"").hex() if in_sync and pair else "",
         revocation_lists=trust.list_issuers if in_sync and trust else (),
         callee_addresses=ports.addresses,
+        more_ports=ports.more,
     )
 
 

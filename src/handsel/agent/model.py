@@ -19,6 +19,7 @@ class Ports:
     """The ports of one workload, all chosen by the agent except an `application` port that a person wrote.
 
     `addresses`: where rights allow, a loopback address of its own for each callee, at which it has its usual ports.
+    `more`: the mesh port before each further port of the program.
     """
 
     application: int
@@ -26,9 +27,10 @@ class Ports:
     proxy: int
     callees: Mapping[str, int]
     addresses: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[int, int] = field(default_factory=dict)
 
     def all(self) -> set[int]:
-        return {self.application, self.mesh, self.proxy, *self.callees.values()}
+        return {self.application, self.mesh, self.proxy, *self.callees.values(), *self.more, *self.more.values()}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from handsel import settings
 from handsel.cli import common
@@ -46,10 +47,14 @@ def command() -> None:
     "--drain", default="5s", show_default=True, metavar="TIME",
     help="How long connections go on after their peer was revoked, or what they belong to was replaced.",
 )  # fmt: skip
+@click.option(
+    "--metrics-port", default=settings.AGENT_METRICS_PORT, show_default=True,
+    help="Metrics of this agent and its proxies, on loopback; 0 takes a free port.",
+)  # fmt: skip
 @common.envoy_option
 def run(
-    state: Path, ticket: str | None, servers: tuple[str, ...], address: str, drain: str, envoy: Path | None, *,
-    moved: bool, allow_commands: bool,
+    state: Path, ticket: str | None, servers: tuple[str, ...], address: str, drain: str, metrics_port: int,
+    envoy: Path | None, *, moved: bool, allow_commands: bool,
 ) -> None:  # fmt: skip
     """Run the agent of this host.
 
@@ -63,6 +68,7 @@ def run(
     from handsel.agent.model import HostSettings
     from handsel.model.durations import parse_duration
     from handsel.wiring.agent import run_agent
+    from handsel.wiring.agent_metrics import MetricsDoor
     from handsel.wiring.logs import log_to
 
     folder = state.absolute()
@@ -70,12 +76,16 @@ def run(
         host = HostSettings(address, allow_commands, drain=parse_duration(drain))
     except ValueError as error:
         raise UsageError(f"--drain: {error}") from error
+    said = click.get_current_context().get_parameter_source("metrics_port")
+    metrics = MetricsDoor(metrics_port, may_move=said is ParameterSource.DEFAULT)
 
     async def serve(stopping: asyncio.Event) -> int:
         async with run_agent(
-            folder, settings.runtime_folder(folder), host, ticket=ticket, servers=servers, envoy=envoy, moved=moved
+            folder, settings.runtime_folder(folder), host, ticket=ticket, servers=servers, envoy=envoy, moved=moved,
+            metrics=metrics,
         ) as agent:
-            click.echo(f"agent {agent.server.enrolment.agent_id}, server {agent.server.enrolment.url}", err=True)
+            where = f"server {agent.server.enrolment.url}, metrics {agent.metrics_url}"
+            click.echo(f"agent {agent.server.enrolment.agent_id}, {where}", err=True)
             await stopping.wait()
         return 0
 

@@ -25,7 +25,7 @@ _VERBS = {
     "cert": "Certificates, as files.",
     "context": "TLS contexts: how programs make their own TLS.",
     "secret": "Secrets: put, granted, and delivered to services.",
-    "mesh": "The mesh as it is compiled.",
+    "mesh": "The mesh: what is declared, compiled, and what really happens.",
     "config": "Settings and the mesh file, as they are understood.",
 }
 

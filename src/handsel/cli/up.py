@@ -73,6 +73,7 @@ class _Up:
                 self._say_what_is_where(running)
                 if self._demo:
                     await self._prove_demo(running)
+                self._steps.note(f"metrics {running.server.metrics_url}, of the proxies {running.agent.metrics_url}")
                 self._steps.note(f"server {running.server.url}   state {self._folder}   stop: Ctrl-C")
                 await stopping.wait()
                 self._steps.note("stopping…")

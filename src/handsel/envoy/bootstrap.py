@@ -16,10 +16,13 @@ _STATISTICS = [
     {"suffix": "upstream_cx_total"},
     {"suffix": "upstream_cx_active"},
     {"suffix": "upstream_cx_connect_fail"},
+    {"suffix": "upstream_cx_rx_bytes_total"},
+    {"suffix": "upstream_cx_tx_bytes_total"},
     {"suffix": "upstream_rq_total"},
+    {"suffix": "upstream_rq_time"},
+    *({"suffix": f"{side}_rq_{first}xx"} for side in ("upstream", "downstream") for first in range(1, 6)),
     {"suffix": "downstream_cx_total"},
     {"suffix": "downstream_rq_total"},
-    {"suffix": "downstream_rq_5xx"},
     {"exact": "server.live"},
 ]
 _MOST_CONNECTIONS = 10_000

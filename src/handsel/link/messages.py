@@ -157,7 +157,8 @@ class AssignedWorkload:
     `port` 0 lets the agent choose; `renew_before_end` None renews between half and two thirds of life. `stores`: the
     formats of key stores that are kept beside key and chain; one that an agent does not know it leaves out. `user`:
     whom its program runs as where root starts it (a name, or `auto`). `hosts`: how programs call each callee.
-    `staple`: an OCSP answer goes along with its certificate.
+    `staple`: an OCSP answer goes along with its certificate. `more_ports`: where the program listens beside `port`.
+    `role`: what its proxy is for.
     """
 
     service: str
@@ -171,6 +172,8 @@ class AssignedWorkload:
     deliveries: tuple[Delivery, ...] = ()
     acme: AcmeClient | None = None
     staple: bool = False
+    more_ports: tuple[int, ...] = ()
+    role: str = "sidecar"
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,8 @@ class Assignment:
                     renew_before_end_ms=round(w.renew_before_end.total_seconds() * 1000) if w.renew_before_end else 0,
                     stores=w.stores,
                     staple=w.staple,
+                    more_ports=w.more_ports,
+                    role=w.role,
                     user=w.user,
                     hosts=dict(w.hosts),
                     deliveries=[encode_delivery(each) for each in w.deliveries],
@@ -338,6 +343,8 @@ def _decode_assigned(message: wire.Assignment.Workload) -> AssignedWorkload:
         renew_before_end=timedelta(milliseconds=message.renew_before_end_ms) if message.renew_before_end_ms else None,
         stores=tuple(message.stores),
         staple=message.staple,
+        more_ports=tuple(message.more_ports),
+        role=message.role or "sidecar",
         user=message.user,
         hosts=dict(message.hosts),
         deliveries=tuple(decode_delivery(each) for each in message.deliveries),

@@ -28,7 +28,8 @@ class WorkloadReport:
     `certificate_issuer`: the key id of the CA that signed what its proxy shows now, hex; empty: not known.
     `revocation_lists`: the key ids of the CAs whose lists of revoked identities its proxy verifies with, hex; a proxy
     with some refuses what a CA signed that is not among them. `callee_addresses`: a loopback address of its own for a
-    callee, to which the callee's name leads in its program.
+    callee, to which the callee's name leads in its program. `more_ports`: the mesh port before each further port of
+    the program.
     """
 
     service: str
@@ -46,18 +47,58 @@ class WorkloadReport:
     certificate_issuer: str = ""
     revocation_lists: tuple[str, ...] = ()
     callee_addresses: Mapping[str, str] = field(default_factory=dict)
+    more_ports: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What one proxy has counted since it started: of its service's calls to one callee.
+
+    `callee` empty: what was refused at the service's own port, from whomever. `errors`: answers 500 to 599;
+    `failures`: connections that could not be made or were refused; `bytes`: both ways; `tls_versions` and
+    `tls_groups` count handshakes.
+    """
+
+    caller: str
+    callee: str
+    connections: int = 0
+    requests: int = 0
+    errors: int = 0
+    failures: int = 0
+    bytes: int = 0
+    tls_versions: Mapping[str, int] = field(default_factory=dict)
+    tls_groups: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Report:
     workloads: tuple[WorkloadReport, ...]
+    edges: tuple[Edge, ...] = ()
 
     def encode(self) -> bytes:
-        return wire.Report(workloads=[_encode_workload(w) for w in self.workloads]).SerializeToString()
+        workloads, edges = map(_encode_workload, self.workloads), map(_encode_edge, self.edges)
+        return wire.Report(workloads=workloads, edges=edges).SerializeToString()
 
     @classmethod
     def decode(cls, body: bytes) -> Report:
-        return decode(wire.Report, body, lambda m: cls(tuple(_decode_workload(w) for w in m.workloads)))
+        return decode(
+            wire.Report,
+            body,
+            lambda m: cls(tuple(map(_decode_workload, m.workloads)), tuple(map(_decode_edge, m.edges))),
+        )
+
+
+_COUNTED = ("caller", "callee", "connections", "requests", "errors", "failures", "bytes")
+
+
+def _encode_edge(edge: Edge) -> wire.Edge:
+    plain = {name: getattr(edge, name) for name in _COUNTED}
+    return wire.Edge(**plain, tls_versions=dict(edge.tls_versions), tls_groups=dict(edge.tls_groups))
+
+
+def _decode_edge(message: wire.Edge) -> Edge:
+    plain = {name: getattr(message, name) for name in _COUNTED}
+    return Edge(**plain, tls_versions=dict(message.tls_versions), tls_groups=dict(message.tls_groups))
 
 
 def _encode_workload(report: WorkloadReport) -> wire.WorkloadReport:
@@ -78,6 +119,7 @@ def _encode_workload(report: WorkloadReport) -> wire.WorkloadReport:
         certificate_issuer=report.certificate_issuer,
         revocation_lists=report.revocation_lists,
         callee_addresses=dict(report.callee_addresses),
+        more_ports=dict(report.more_ports),
     )
 
 
@@ -99,4 +141,5 @@ def _decode_workload(message: wire.WorkloadReport) -> WorkloadReport:
         certificate_issuer=message.certificate_issuer,
         revocation_lists=tuple(message.revocation_lists),
         callee_addresses=dict(message.callee_addresses),
+        more_ports=dict(message.more_ports),
     )

@@ -106,13 +106,51 @@ class SignBatchResponse(_message.Message):
     def __init__(self, chains: _Optional[_Iterable[_Union[Chain, _Mapping]]] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("workloads",)
+    __slots__ = ("workloads", "edges")
     WORKLOADS_FIELD_NUMBER: _ClassVar[int]
+    EDGES_FIELD_NUMBER: _ClassVar[int]
     workloads: _containers.RepeatedCompositeFieldContainer[WorkloadReport]
-    def __init__(self, workloads: _Optional[_Iterable[_Union[WorkloadReport, _Mapping]]] = ...) -> None: ...
+    edges: _containers.RepeatedCompositeFieldContainer[Edge]
+    def __init__(self, workloads: _Optional[_Iterable[_Union[WorkloadReport, _Mapping]]] = ..., edges: _Optional[_Iterable[_Union[Edge, _Mapping]]] = ...) -> None: ...
+
+class Edge(_message.Message):
+    __slots__ = ("caller", "callee", "connections", "requests", "errors", "failures", "bytes", "tls_versions", "tls_groups")
+    class TlsVersionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class TlsGroupsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    CALLEE_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    TLS_VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    TLS_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    caller: str
+    callee: str
+    connections: int
+    requests: int
+    errors: int
+    failures: int
+    bytes: int
+    tls_versions: _containers.ScalarMap[str, int]
+    tls_groups: _containers.ScalarMap[str, int]
+    def __init__(self, caller: _Optional[str] = ..., callee: _Optional[str] = ..., connections: _Optional[int] = ..., requests: _Optional[int] = ..., errors: _Optional[int] = ..., failures: _Optional[int] = ..., bytes: _Optional[int] = ..., tls_versions: _Optional[_Mapping[str, int]] = ..., tls_groups: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class WorkloadReport(_message.Message):
-    __slots__ = ("service", "address", "application_port", "mesh_port", "proxy_port", "callee_ports", "access_log", "certificate_serial", "certificate_not_after", "in_sync", "rejections", "bundle", "certificate_issuer", "callee_addresses", "revocation_lists")
+    __slots__ = ("service", "address", "application_port", "mesh_port", "proxy_port", "callee_ports", "access_log", "certificate_serial", "certificate_not_after", "in_sync", "rejections", "bundle", "certificate_issuer", "callee_addresses", "more_ports", "revocation_lists")
     class CalleePortsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +165,13 @@ class WorkloadReport(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class MorePortsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     APPLICATION_PORT_FIELD_NUMBER: _ClassVar[int]
@@ -141,6 +186,7 @@ class WorkloadReport(_message.Message):
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_ISSUER_FIELD_NUMBER: _ClassVar[int]
     CALLEE_ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    MORE_PORTS_FIELD_NUMBER: _ClassVar[int]
     REVOCATION_LISTS_FIELD_NUMBER: _ClassVar[int]
     service: str
     address: str
@@ -156,8 +202,9 @@ class WorkloadReport(_message.Message):
     bundle: str
     certificate_issuer: str
     callee_addresses: _containers.ScalarMap[str, str]
+    more_ports: _containers.ScalarMap[int, int]
     revocation_lists: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, service: _Optional[str] = ..., address: _Optional[str] = ..., application_port: _Optional[int] = ..., mesh_port: _Optional[int] = ..., proxy_port: _Optional[int] = ..., callee_ports: _Optional[_Mapping[str, int]] = ..., access_log: _Optional[str] = ..., certificate_serial: _Optional[str] = ..., certificate_not_after: _Optional[int] = ..., in_sync: _Optional[bool] = ..., rejections: _Optional[_Iterable[_Union[Rejection, _Mapping]]] = ..., bundle: _Optional[str] = ..., certificate_issuer: _Optional[str] = ..., callee_addresses: _Optional[_Mapping[str, str]] = ..., revocation_lists: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, service: _Optional[str] = ..., address: _Optional[str] = ..., application_port: _Optional[int] = ..., mesh_port: _Optional[int] = ..., proxy_port: _Optional[int] = ..., callee_ports: _Optional[_Mapping[str, int]] = ..., access_log: _Optional[str] = ..., certificate_serial: _Optional[str] = ..., certificate_not_after: _Optional[int] = ..., in_sync: _Optional[bool] = ..., rejections: _Optional[_Iterable[_Union[Rejection, _Mapping]]] = ..., bundle: _Optional[str] = ..., certificate_issuer: _Optional[str] = ..., callee_addresses: _Optional[_Mapping[str, str]] = ..., more_ports: _Optional[_Mapping[int, int]] = ..., revocation_lists: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Rejection(_message.Message):
     __slots__ = ("type_url", "names", "reason")
@@ -199,7 +246,7 @@ class Index(_message.Message):
 class Assignment(_message.Message):
     __slots__ = ("workloads",)
     class Workload(_message.Message):
-        __slots__ = ("service", "identity", "port", "callees", "renew_before_end_ms", "stores", "user", "hosts", "deliveries", "acme", "staple")
+        __slots__ = ("service", "identity", "port", "callees", "renew_before_end_ms", "stores", "user", "hosts", "deliveries", "acme", "staple", "more_ports", "role")
         class HostsEntry(_message.Message):
             __slots__ = ("key", "value")
             KEY_FIELD_NUMBER: _ClassVar[int]
@@ -218,6 +265,8 @@ class Assignment(_message.Message):
         DELIVERIES_FIELD_NUMBER: _ClassVar[int]
         ACME_FIELD_NUMBER: _ClassVar[int]
         STAPLE_FIELD_NUMBER: _ClassVar[int]
+        MORE_PORTS_FIELD_NUMBER: _ClassVar[int]
+        ROLE_FIELD_NUMBER: _ClassVar[int]
         service: str
         identity: str
         port: int
@@ -229,7 +278,9 @@ class Assignment(_message.Message):
         deliveries: _containers.RepeatedCompositeFieldContainer[Delivery]
         acme: AcmeClient
         staple: bool
-        def __init__(self, service: _Optional[str] = ..., identity: _Optional[str] = ..., port: _Optional[int] = ..., callees: _Optional[_Iterable[str]] = ..., renew_before_end_ms: _Optional[int] = ..., stores: _Optional[_Iterable[str]] = ..., user: _Optional[str] = ..., hosts: _Optional[_Mapping[str, str]] = ..., deliveries: _Optional[_Iterable[_Union[Delivery, _Mapping]]] = ..., acme: _Optional[_Union[AcmeClient, _Mapping]] = ..., staple: _Optional[bool] = ...) -> None: ...
+        more_ports: _containers.RepeatedScalarFieldContainer[int]
+        role: str
+        def __init__(self, service: _Optional[str] = ..., identity: _Optional[str] = ..., port: _Optional[int] = ..., callees: _Optional[_Iterable[str]] = ..., renew_before_end_ms: _Optional[int] = ..., stores: _Optional[_Iterable[str]] = ..., user: _Optional[str] = ..., hosts: _Optional[_Mapping[str, str]] = ..., deliveries: _Optional[_Iterable[_Union[Delivery, _Mapping]]] = ..., acme: _Optional[_Union[AcmeClient, _Mapping]] = ..., staple: _Optional[bool] = ..., more_ports: _Optional[_Iterable[int]] = ..., role: _Optional[str] = ...) -> None: ...
     WORKLOADS_FIELD_NUMBER: _ClassVar[int]
     workloads: _containers.RepeatedCompositeFieldContainer[Assignment.Workload]
     def __init__(self, workloads: _Optional[_Iterable[_Union[Assignment.Workload, _Mapping]]] = ...) -> None: ...

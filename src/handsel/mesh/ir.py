@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
 
-from handsel.pki.names import SpiffeId
+from handsel.model.access import Mode, Rule, TokenIssuer
+from handsel.model.routing import UNCHANGED, Cors, Fault, Headers, Redirect, RequestMatch, Response, Retry, Rewrite
+from handsel.model.traffic import NOTHING_SAID, Sticky, TrafficPolicy
+from handsel.pki.names import SpiffeId, TrustDomain
 
 
 class Layer(IntEnum):
@@ -47,6 +50,13 @@ class PeerIds:
 
 
 @dataclass(frozen=True)
+class PeerAnyone:
+    """The peer is any workload of this trust domain: what Istio means where nothing is said about callers."""
+
+    trust_domain: TrustDomain
+
+
+@dataclass(frozen=True)
 class PeerHosts:
     """The peer is of a foreign PKI and must carry one of these DNS names (or IP addresses)."""
 
@@ -62,16 +72,34 @@ class TlsIntent:
 
     identity_secret: str
     trust_secret: str
-    peer: PeerIds | PeerHosts
+    peer: PeerIds | PeerAnyone | PeerHosts
     parameters: TlsParameters
     server_name: str = ""
     application_protocols: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Inbound:
-    """The mesh port of a workload. `revocation`: the number of the last one of a caller; a new one drains the port."""
+class Access:
+    """Who may do what at a port: what fits `deny` is refused, then what fits none of `allow` (None: nothing more is).
 
+    Of `audit` only a note is taken. `tokens`: the issuers of tokens that are checked before. Each rule with a name.
+    """
+
+    allow: tuple[tuple[str, Rule], ...] | None = None
+    deny: tuple[tuple[str, Rule], ...] = ()
+    audit: tuple[tuple[str, Rule], ...] = ()
+    tokens: tuple[TokenIssuer, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inbound:
+    """A mesh port of a workload. `name`: `inbound`, or `inbound.PORT` for one of its further ports.
+
+    `callers`: exactly who may call, empty where that is not decided by names. `access`: what is asked beyond that.
+    `revocation`: the number of the last one of a caller; a new one drains the port.
+    """
+
+    name: str
     address: str
     mesh_port: int
     application_port: int
@@ -79,6 +107,8 @@ class Inbound:
     application_http2: bool
     tls: TlsIntent
     callers: tuple[SpiffeId, ...]
+    access: Access = Access()
+    mode: Mode = Mode.STRICT
     revocation: int = 0
 
 
@@ -86,7 +116,9 @@ class Inbound:
 class Upstream:
     """Where a call goes: a cluster. `endpoints` are addresses; `dns` True means that they are names to resolve.
 
-    `by_eds` True lets the addresses change without touching the rest. `revocation`: as `Inbound` has it, of the callee.
+    `weights`: one an endpoint, empty when all are alike. `by_eds` True lets the addresses change without touching the
+    rest. `policy`: how requests are spread and limited; its TLS is in `tls`. `revocation`: as `Inbound` has it, of the
+    callee.
     """
 
     name: str
@@ -96,16 +128,59 @@ class Upstream:
     by_eds: bool
     connect_timeout: timedelta
     dns: bool = False
+    weights: tuple[int, ...] = ()
+    policy: TrafficPolicy = NOTHING_SAID
     revocation: int = 0
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A share of the requests, for the cluster `upstream`. Weights are relative."""
+
+    upstream: str
+    weight: int = 1
+    headers: Headers = UNCHANGED
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """A copy of this many percent of the requests, for the cluster `upstream`."""
+
+    upstream: str
+    percent: float
+
+
+@dataclass(frozen=True)
+class Route:
+    """What happens with a request that fits one of `matches` (none: every one): the first that fits counts.
+
+    Exactly one of `to`, `redirect`, `response` says what. `timeout` None or zero: no limit. `host`: what takes the
+    place of the Host that the program wrote, empty: it stays. `sticky`: by what a request finds its endpoint again.
+    """
+
+    name: str = ""
+    matches: tuple[RequestMatch, ...] = ()
+    to: tuple[Weighted, ...] = ()
+    redirect: Redirect | None = None
+    response: Response | None = None
+    timeout: timedelta | None = None
+    retry: Retry | None = None
+    headers: Headers = UNCHANGED
+    rewrite: Rewrite | None = None
+    host: str = ""
+    fault: Fault | None = None
+    mirrors: tuple[Mirrored, ...] = ()
+    cors: Cors | None = None
+    sticky: Sticky | None = None
 
 
 @dataclass(frozen=True)
 class Outbound:
     """A callee as its caller sees it: a loopback port, and host names at the proxy port.
 
-    `host` and `host_port` are what programs write in `http://host:host_port/` (80 goes without saying);
-    `named`: more addresses and ports, to which its name leads. `rewrite_host` True sends it without a port.
-    `request_timeout` None or zero is no limit.
+    `hosts` and `host_port` are what programs write in `http://host:host_port/` (80 goes without saying); the first of
+    them goes along. `named`: more addresses and ports, to which its name leads. `layer` TCP passes bytes to `to`;
+    HTTP, and the proxy port always, goes by `routes`.
     """
 
     callee: str
@@ -113,28 +188,42 @@ class Outbound:
     layer: Layer
     listener_http2: bool
     via_proxy: bool
-    host: str
+    hosts: tuple[str, ...]
     host_port: int
-    rewrite_host: bool
-    request_timeout: timedelta | None
-    upstream: Upstream
+    routes: tuple[Route, ...]
+    to: tuple[Weighted, ...]
     named: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        """The clusters that it may lead to, each once."""
+        found = [each.upstream for each in self.to]
+        for route in self.routes:
+            found += [each.upstream for each in route.to]
+            found += [each.upstream for each in route.mirrors]
+        return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)
 class WorkloadPlan:
-    """Everything that one proxy does."""
+    """Everything that one proxy does. `inbounds`: none for an ambassador; the first is the main one."""
 
     service: str
     identity: SpiffeId
     access_log: str
     proxy_port: int
-    inbound: Inbound
+    inbounds: tuple[Inbound, ...]
     outbounds: tuple[Outbound, ...]
+    upstreams: tuple[Upstream, ...]
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The names of the secrets that this proxy may ask for."""
-        intents = [self.inbound.tls, *(outbound.upstream.tls for outbound in self.outbounds)]
+        intents = [*(each.tls for each in self.inbounds), *(each.tls for each in self.upstreams)]
         names = {name for intent in intents if intent for name in (intent.identity_secret, intent.trust_secret)}
         return tuple(sorted(names - {""}))
+
+    def revocation_of(self, outbound: Outbound) -> int:
+        """The number of the last revocation of a peer behind a callee."""
+        reached = outbound.upstreams
+        return max((each.revocation for each in self.upstreams if each.name in reached), default=0)

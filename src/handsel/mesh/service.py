@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from handsel.link.messages import AssignedWorkload, Assignment, PublishedResource, Resources
-from handsel.link.resume import Publish
 from handsel.mesh import translate
-from handsel.mesh.ir import WorkloadPlan
 from handsel.mesh.render import workload
-from handsel.mesh.translate import Places
-from handsel.model.graph import Mesh
+from handsel.mesh.scope import View
+from handsel.model.graph import Mesh, Service
 from handsel.xds.snapshot import snapshot
 
 
@@ -27,7 +25,9 @@ def assign(mesh: Mesh, services: Sequence[str]) -> Assignment:
                 service.stores,
                 user=service.user,
                 staple=service.staple,
-                hosts={name: mesh.externals[name].host if name in mesh.externals else name for name in service.calls},
+                hosts={name: " ".join(names_of(mesh, name)) for name in service.calls},
+                more_ports=tuple(each.number for each in service.more_ports),
+                role=service.role,
                 deliveries=service.files,
                 acme=service.acme,
             )
@@ -36,21 +36,19 @@ def assign(mesh: Mesh, services: Sequence[str]) -> Assignment:
     )
 
 
-def compile_mesh(mesh: Mesh, places: Places, withdrawn: Mapping[str, int] | None = None) -> list[Publish]:
-    """The configuration of every workload that has a place. `withdrawn`: see `translate`."""
-    return [
-        Publish(host, Resources.KIND, service, _resources(plan).encode())
-        for (host, service), plan in translate.translate(mesh, places, withdrawn).items()
-    ]
+def names_of(mesh: Mesh, callee: str) -> tuple[str, ...]:
+    """What programs write to reach a callee."""
+    found = mesh.callee(callee)
+    return (callee,) if found is None or isinstance(found, Service) else (found.host, *found.aliases)
 
 
-def _resources(plan: WorkloadPlan) -> Resources:
+def compile_workload(view: View) -> bytes:
+    """The configuration of one proxy, as its host gets it."""
+    plan = translate.plan(view)
     checked = snapshot(workload.to_resources(workload.render(plan)))
     needs = workload.needs(plan)
-    return Resources(
-        tuple(
-            PublishedResource(r.type_url, r.name, r.version, r.body, needs.get(r.key, ()))
-            for r in checked.resources.values()
-        ),
-        plan.secrets,
+    published = (
+        PublishedResource(each.type_url, each.name, each.version, each.body, needs.get(each.key, ()))
+        for each in checked.resources.values()
     )
+    return Resources(tuple(published), plan.secrets).encode()

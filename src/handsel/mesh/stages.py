@@ -9,8 +9,10 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from handsel.mesh.render import workload
-from handsel.mesh.translate import Places, translate
-from handsel.model.graph import Mesh, Origin
+from handsel.mesh.scope import Places
+from handsel.mesh.translate import translate
+from handsel.model.graph import Mesh
+from handsel.model.origin import Origin
 from handsel.pki.names import SpiffeId, TrustDomain
 
 
@@ -33,8 +35,15 @@ def show(mesh: Mesh, places: Places, stage: Stage) -> dict[str, Any]:
     return {f"{host}/{service}": workload.render(plan) for (host, service), plan in plans.items()}
 
 
+def _is_usual(field: dataclasses.Field[Any], value: Any) -> bool:
+    """Whether a field has what it has where nothing is said: of that nothing is printed."""
+    if field.default is not dataclasses.MISSING:
+        return bool(value == field.default)
+    return field.default_factory is not dataclasses.MISSING and bool(value == field.default_factory())
+
+
 def plain(value: Any) -> Any:  # noqa: PLR0911  # one line a kind of value
-    """A value of ours as JSON has it: data classes become mappings, names and places become text."""
+    """A value of ours as JSON has it: data classes become mappings of what they say, names and places become text."""
     if isinstance(value, SpiffeId | TrustDomain | Origin):
         return str(value)
     if isinstance(value, StrEnum):
@@ -44,7 +53,8 @@ def plain(value: Any) -> Any:  # noqa: PLR0911  # one line a kind of value
     if isinstance(value, timedelta):
         return f"{value.total_seconds():g}s"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        said = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {field.name: plain(each) for field, each in said if not _is_usual(field, each)}
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, tuple | list | set | frozenset):

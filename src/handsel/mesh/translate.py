@@ -1,12 +1,12 @@
-"""From the graph and the places that agents reported to the plan of each workload. Pure, no protobuf."""
+"""From the view of a workload to its plan. Pure, no protobuf."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 
-from handsel.link.report import WorkloadReport
+from handsel.mesh import routes
+from handsel.mesh.access import access_of, layer_for_access, mode_of, peer_of
 from handsel.mesh.ir import (
     EXTERNAL_TLS,
     MESH_TLS,
@@ -19,15 +19,14 @@ from handsel.mesh.ir import (
     Upstream,
     WorkloadPlan,
 )
-from handsel.model.graph import External, ExternalTls, Mesh, Protocol, Service, is_address
+from handsel.mesh.scope import Called, Places, Reached, Scope, View
+from handsel.model.graph import External, ExternalTls, Group, Mesh, Protocol, Service, ServicePort, is_address
+from handsel.model.routing import Routes
+from handsel.model.traffic import ClientTls, TlsMode
 from handsel.xds import secret
-
-Places = Mapping[str, Mapping[str, WorkloadReport]]
-"""What each host reported, by host and service."""
 
 _CONNECT_PEER = timedelta(seconds=2)
 _CONNECT_EXTERNAL = timedelta(seconds=5)
-_EXTERNAL_REQUEST_TIMEOUT = timedelta(seconds=30)
 
 
 def translate(
@@ -38,160 +37,211 @@ def translate(
     `withdrawn`: identities of which a certificate was revoked, with a number that grows with each revocation: the
     connections of such a peer are drained.
     """
-    return {
-        (host, name): drained(_plan(mesh, mesh.members[name], place, places), withdrawn or {})
-        for host, workloads in sorted(places.items())
-        for name, place in sorted(workloads.items())
-        if name in mesh.members
-    }
-
-
-def drained(plan: WorkloadPlan, withdrawn: Mapping[str, int]) -> WorkloadPlan:
-    """The plan with the newest revocation of each peer, which makes the proxy drain what it has open with it."""
-    inbound = max((withdrawn.get(str(caller), 0) for caller in plan.inbound.callers), default=0)
-    upstreams = (replace(each.upstream, revocation=_newest(each.upstream.tls, withdrawn)) for each in plan.outbounds)
-    outbounds = tuple(replace(each, upstream=new) for each, new in zip(plan.outbounds, upstreams, strict=True))
-    return replace(plan, inbound=replace(plan.inbound, revocation=inbound), outbounds=outbounds)
-
-
-def _newest(intent: TlsIntent | None, withdrawn: Mapping[str, int]) -> int:
-    if intent is None or not isinstance(intent.peer, PeerIds):
-        return 0
-    return max(withdrawn.get(str(identity), 0) for identity in intent.peer.allowed)
+    scope = Scope(mesh, places, withdrawn or {})
+    return {(host, name): plan(scope.view(host, name)) for host, name in scope.workloads}
 
 
 def layer_of(mesh: Mesh, service: Service) -> Layer:
-    """How deep the callee's port is looked into: layer 4 unless something needs single requests."""
-    if service.protocol is Protocol.TCP or not mesh.requests_seen:
-        return Layer.TCP
-    return Layer.HTTP
+    """How deep a service's main port is looked into: layer 4 unless something needs single requests."""
+    return _layer(service.protocol, requests_seen=mesh.requests_seen)
 
 
-def _plan(mesh: Mesh, service: Service, place: WorkloadReport, places: Places) -> WorkloadPlan:
-    outbounds: list[Outbound] = []
-    for callee in service.calls:
-        port = place.callee_ports.get(callee)
-        if port is None:
-            continue  # the agent has not chosen one yet; its next report brings it
-        if callee in mesh.members:
-            outbound = _to_service(mesh, mesh.members[callee], port, places)
-            written = mesh.members[callee].port
-        else:
-            outbound = _to_external(mesh.externals[callee], port)
-            written = 0
-        outbounds.append(replace(outbound, named=_named(outbound, written, place.callee_addresses.get(callee))))
+def plan(view: View) -> WorkloadPlan:
+    """Everything that the proxy of this workload does."""
+    seat = view.seat
     return WorkloadPlan(
-        service=service.name,
-        identity=service.identity,
-        access_log=place.access_log,
-        proxy_port=place.proxy_port,
-        inbound=_inbound(mesh, service, place),
-        outbounds=tuple(outbounds),
+        service=view.service.name,
+        identity=view.service.identity,
+        access_log=seat.access_log,
+        proxy_port=seat.proxy_port,
+        inbounds=tuple(_inbounds(view)),
+        outbounds=tuple(_outbound(view, each) for each in view.called),
+        upstreams=tuple(_upstream(view, each) for each in view.reached),
     )
 
 
-def _named(outbound: Outbound, written: int, address: str | None) -> tuple[tuple[str, int], ...]:
-    """Where a program finds a callee by its name: at the port that a person wrote, and where HTTP usually is."""
-    if address is None:
-        return ()
-    usual = outbound.host_port if outbound.via_proxy else 0
-    return tuple((address, port) for port in dict.fromkeys((usual, written)) if port)
+# Inbound
 
 
-def _inbound(mesh: Mesh, service: Service, place: WorkloadReport) -> Inbound:
-    callers = tuple(sorted(caller.identity for caller in mesh.callers_of(service.name)))
-    layer = layer_of(mesh, service)
+def _inbounds(view: View) -> list[Inbound]:
+    service, seat = view.service, view.seat
+    if not service.role.has_inbound:
+        return []
+    main = ServicePort(seat.application_port, service.protocol)
+    found = [_inbound(view, "inbound", main, seat.mesh_port)]
+    mesh_ports = dict(seat.more_ports)
+    found += [
+        _inbound(view, f"inbound.{port.number}", port, mesh_ports[port.number])
+        for port in service.more_ports
+        if port.number in mesh_ports
+    ]
+    return found
+
+
+def _inbound(view: View, name: str, port: ServicePort, mesh_port: int) -> Inbound:
+    layer = max(_layer(port.protocol, requests_seen=view.mesh.requests_seen), layer_for_access(view, port))
+    peer, callers = peer_of(view)
     return Inbound(
-        address=place.address,
-        mesh_port=place.mesh_port,
-        application_port=place.application_port,
+        name=name,
+        address=view.seat.address,
+        mesh_port=mesh_port,
+        application_port=port.number,
         layer=layer,
-        application_http2=service.protocol.is_http2,
+        application_http2=port.protocol.is_http2,
         tls=TlsIntent(
             identity_secret=secret.IDENTITY,
             trust_secret=secret.TRUST,
-            peer=PeerIds(callers or (mesh.trust_domain.nobody,)),
+            peer=peer,
             parameters=MESH_TLS,
             application_protocols=("h2",) if layer is Layer.HTTP else (),
         ),
-        callers=callers or (mesh.trust_domain.nobody,),
+        callers=callers,
+        access=access_of(view, port),
+        mode=mode_of(view, port),
+        revocation=_newest(view, callers) if callers else _newest(view, None),
     )
 
 
-def _to_service(mesh: Mesh, callee: Service, port: int, places: Places) -> Outbound:
-    layer = layer_of(mesh, callee)
-    endpoints = tuple(
-        (workloads[callee.name].address, workloads[callee.name].mesh_port)
-        for _, workloads in sorted(places.items())
-        if callee.name in workloads
-    )
-    upstream = Upstream(
-        name=callee.name,
-        tls=TlsIntent(
-            identity_secret=secret.IDENTITY,
-            trust_secret=secret.TRUST,
-            peer=PeerIds((callee.identity,)),
-            parameters=MESH_TLS,
-            application_protocols=("h2",) if layer is Layer.HTTP else (),
-        ),
-        http2=layer is Layer.HTTP or callee.protocol.is_http2,
-        endpoints=endpoints,
-        by_eds=True,
-        connect_timeout=_CONNECT_PEER,
-    )
+# Outbound
+
+
+def _outbound(view: View, called: Called) -> Outbound:
+    callee = called.callee
+    protocol = callee.protocol
+    http = protocol is not Protocol.TCP
+    layer = Layer.TCP
+    if http and (isinstance(callee, External) or view.mesh.requests_seen or _has_rules(called.routes)):
+        layer = Layer.HTTP
+    host_port = _host_port(callee)
     return Outbound(
         callee=callee.name,
-        port=port,
+        port=called.port,
         layer=layer,
-        listener_http2=callee.protocol.is_http2,
-        via_proxy=callee.protocol is not Protocol.TCP,
-        host=callee.name,
-        host_port=80,
-        rewrite_host=False,
-        request_timeout=None,
-        upstream=upstream,
+        listener_http2=protocol.is_http2,
+        via_proxy=http,
+        hosts=_hosts(callee),
+        host_port=host_port,
+        routes=routes.http(view, called) if http else (),
+        to=routes.connections(called),
+        named=_named(called, host_port if http else 0),
     )
 
 
-def _to_external(external: External, port: int) -> Outbound:
-    is_tcp = external.protocol is Protocol.TCP
+def _has_rules(said: Routes | None) -> bool:
+    return said is not None and bool(said.http)
+
+
+def _hosts(callee: Service | External | Group) -> tuple[str, ...]:
+    if isinstance(callee, Service):
+        return (callee.name,)
+    return (callee.host, *callee.aliases)
+
+
+def _host_port(callee: Service | External | Group) -> int:
+    if isinstance(callee, External):
+        return callee.plain_port
+    return callee.port if isinstance(callee, Group) else 80
+
+
+def _named(called: Called, usual: int) -> tuple[tuple[str, int], ...]:
+    """Where a program finds a callee by its name: at the port that a person wrote, and where HTTP usually is."""
+    if not called.address:
+        return ()
+    written = 0 if isinstance(called.callee, External) else called.callee.port
+    return tuple((called.address, port) for port in dict.fromkeys((usual, written)) if port)
+
+
+# Upstream
+
+
+def _upstream(view: View, reached: Reached) -> Upstream:
+    if isinstance(reached.callee, External):
+        return _outside(reached, reached.callee)
+    protocol = reached.callee.protocol
+    layer = _layer(protocol, requests_seen=view.mesh.requests_seen)
+    identities = tuple(sorted({each.identity for each in reached.services}))
+    tls: TlsIntent | None = TlsIntent(
+        identity_secret=secret.IDENTITY,
+        trust_secret=secret.TRUST,
+        peer=PeerIds(identities or (view.trust_domain.nobody,)),
+        parameters=MESH_TLS,
+        application_protocols=("h2",) if layer is Layer.HTTP else (),
+    )
+    http2 = layer is Layer.HTTP or protocol.is_http2
+    said = reached.policy.tls
+    if said is not None and said.mode is not TlsMode.MESH:
+        tls, http2 = _client_tls(said, protocol, reached.callee.name), protocol.is_http2
+    return Upstream(
+        name=reached.name,
+        tls=tls,
+        http2=http2,
+        endpoints=reached.endpoints,
+        by_eds=True,
+        connect_timeout=_connect_timeout(reached, _CONNECT_PEER),
+        policy=reached.policy,
+        revocation=_newest(view, identities),
+    )
+
+
+def _outside(reached: Reached, external: External) -> Upstream:
     endpoints = external.endpoints or ((external.host, external.port),)
-    timeout = external.request_timeout
-    upstream = Upstream(
-        name=external.name,
-        tls=_external_tls(external),
+    said = reached.policy.tls
+    tls = _external_tls(external)
+    if said is not None:
+        tls = _client_tls(said, external.protocol, external.host)
+    return Upstream(
+        name=reached.name,
+        tls=tls,
         http2=external.protocol.is_http2,
         endpoints=endpoints,
         by_eds=False,
-        connect_timeout=_CONNECT_EXTERNAL,
+        connect_timeout=_connect_timeout(reached, _CONNECT_EXTERNAL),
         dns=not all(is_address(address) for address, _ in endpoints),
+        policy=reached.policy,
     )
-    return Outbound(
-        callee=external.name,
-        port=port,
-        layer=Layer.TCP if is_tcp else Layer.HTTP,
-        listener_http2=external.protocol.is_http2,
-        via_proxy=not is_tcp,
-        host=external.host,
-        host_port=external.plain_port,
-        rewrite_host=True,
-        request_timeout=_EXTERNAL_REQUEST_TIMEOUT if timeout is None else timeout,
-        upstream=upstream,
-    )
+
+
+def _connect_timeout(reached: Reached, usual: timedelta) -> timedelta:
+    pool = reached.policy.pool
+    return pool.connect_timeout if pool and pool.connect_timeout else usual
 
 
 def _external_tls(external: External) -> TlsIntent | None:
-    if external.tls is ExternalTls.DISABLE:
+    said = ClientTls(
+        TlsMode(external.tls.value),
+        external.client_certificate,
+        external.private_key,
+        external.ca_certificates,
+        server_name=external.server_name,
+        names=external.server_names,
+    )
+    return None if external.tls is ExternalTls.DISABLE else _client_tls(said, external.protocol, external.host)
+
+
+def _client_tls(said: ClientTls, protocol: Protocol, host: str) -> TlsIntent | None:
+    """TLS towards what is no workload of the mesh: the name is always checked."""
+    if said.mode is TlsMode.DISABLE:
         return None
     identity = ""
-    if external.tls is ExternalTls.MUTUAL:
-        identity = f"file-cert:{external.client_certificate}~{external.private_key}"
-    alpn = {Protocol.TCP: (), Protocol.HTTP: ("http/1.1",)}.get(external.protocol, ("h2",))
+    if said.mode is TlsMode.MUTUAL:
+        identity = f"file-cert:{said.client_certificate}~{said.private_key}"
+    alpn = {Protocol.TCP: (), Protocol.HTTP: ("http/1.1",)}.get(protocol, ("h2",))
+    server_name = said.server_name or host
     return TlsIntent(
         identity_secret=identity,
-        trust_secret=f"file-root:{external.ca_certificates or 'system'}",
-        peer=PeerHosts(external.server_names),
+        trust_secret=f"file-root:{said.ca_certificates or 'system'}",
+        peer=PeerHosts(said.names or (server_name,)),
         parameters=EXTERNAL_TLS,
-        server_name=external.server_name,
+        server_name=server_name,
         application_protocols=alpn,
     )
+
+
+def _layer(protocol: Protocol, *, requests_seen: bool) -> Layer:
+    return Layer.HTTP if requests_seen and protocol is not Protocol.TCP else Layer.TCP
+
+
+def _newest(view: View, peers: tuple[object, ...] | None) -> int:
+    """The number of the last revocation among these identities; None: among all that are known."""
+    known = None if peers is None else {str(each) for each in peers}
+    return max((number for name, number in view.withdrawn if known is None or name in known), default=0)

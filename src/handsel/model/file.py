@@ -30,8 +30,10 @@ from handsel.model.federation_file import (
     read_spiffe,
     spiffe_faults,
 )
-from handsel.model.graph import External, ExternalTls, Mesh, Origin, Protocol, Service
+from handsel.model.graph import External, ExternalTls, Mesh, Protocol, Service
+from handsel.model.origin import Origin
 from handsel.model.secret_file import SecretFile, read_secrets, secret_faults
+from handsel.model.telemetry_file import TelemetryFile, read_telemetry, telemetry_faults
 from handsel.pki.names import TrustDomain
 
 
@@ -99,12 +101,6 @@ class ExternalFile(Strict):
     protocol: Protocol = Field(Protocol.HTTP, description="What it speaks.")
     endpoints: list[str] = Field([], description="Addresses as ip:port. By DNS when left out.")
     tls: ExternalTlsFile = Field(ExternalTlsFile(), description="How the sidecar speaks to it.")
-
-
-class TelemetryFile(Strict):
-    """What is seen."""
-
-    requests: bool = Field(False, description="True makes ports layer 7, so that single requests are seen.")
 
 
 class MeshFile(Strict):
@@ -225,6 +221,8 @@ class _MeshReader:
         self._check_lifetimes()
         for path, message in context_faults(self._content.contexts):
             self._fault(path, message)
+        for path, message in telemetry_faults(self._content.telemetry):
+            self._fault(("telemetry", *path), message)
         for path, message in spiffe_faults(self._content.spiffe):
             self._fault(("spiffe", *path), message)
         for path, message in federation_faults(self._content.federation, trust_domain):
@@ -238,13 +236,14 @@ class _MeshReader:
         if self._faults:
             raise InvalidFile(sorted(self._faults))
         authority = self._content.authority
+        telemetry = read_telemetry(self._content.telemetry, self._absolute)
         return Mesh(
             trust_domain,
             services,
             externals,
             authority.leaf_lifetime,
             authority.renew_after,
-            self._content.telemetry.requests,
+            telemetry.sees_requests,
             self._folder,
             included.notes if included else (),
             read_authority(authority, lambda path: str(self._origin(("authority", *path))), self._absolute),
@@ -252,6 +251,7 @@ class _MeshReader:
             read_secrets(self._content.secrets, lambda path: str(self._origin(path))),
             federation=read_federation(self._content.federation, self._absolute),
             spiffe=read_spiffe(self._content.spiffe),
+            telemetry=telemetry,
         )
 
     def _trust_domain(self) -> TrustDomain:

@@ -1,4 +1,7 @@
-"""The nouns of a mesh, free of faults: every name resolves, every identity is whole."""
+"""The nouns of a mesh, free of faults: every name resolves, every identity is whole.
+
+Where something was said is no part of what was said: nouns are compared without their origins.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 
+from handsel.model.access import Labels, Mode, PeerMode, Policy, Tokens
 from handsel.model.acme_client import AcmeClient
 from handsel.model.authority import Authority
 from handsel.model.context import Contexts
 from handsel.model.delivery import Delivery
 from handsel.model.federation import Federated, SpiffeSettings
+from handsel.model.gateway import Gateway, Role
+from handsel.model.origin import Origin
+from handsel.model.routing import Routes
 from handsel.model.secret import Declared
+from handsel.model.telemetry import Telemetry
+from handsel.model.traffic import Traffic
 from handsel.pki.names import SpiffeId, TrustDomain
 
 
@@ -31,19 +41,17 @@ class Protocol(StrEnum):
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where in a file something was said."""
+class ServicePort:
+    """One more port of a program, beside its main one."""
 
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+    number: int
+    protocol: Protocol
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Service:
-    """A program of the mesh.
+    """A program of the mesh, or with a role of its own a proxy that has none.
 
     `port` 0 lets the agent choose. `calls` names services and externals, in the order of the file, each with its
     origin. `sidecar` False: started, but no part of the mesh. `command` is split and ready to run, empty when `up`
@@ -51,7 +59,9 @@ class Service:
     `federates_with`: the trust domains whose bundles it gets; None: all. `user`: whom its program runs as where it is
     started by root: a user's name, or `auto` for one of its own; empty: whoever starts it. `files`: what the agent
     writes for it. `acme`: a certificate that the agent takes from an ACME CA for it, beside its identity.
-    `staple`: an OCSP answer goes along with its certificate.
+    `staple`: an OCSP answer goes along with its certificate. `more_ports`: where it listens beside `port`. `guarded`:
+    only those may call it that name it in their calls; False: as in Istio, whoever is of the mesh, unless a policy says
+    otherwise.
     """
 
     name: str
@@ -59,15 +69,29 @@ class Service:
     protocol: Protocol
     port: int
     command: tuple[str, ...]
-    calls: Mapping[str, Origin]
+    calls: Mapping[str, Origin] = field(compare=False)
     sidecar: bool
-    origin: Origin
+    origin: Origin = field(compare=False)
     stores: tuple[str, ...] = ()
     federates_with: tuple[str, ...] | None = None
     user: str = ""
     files: tuple[Delivery, ...] = ()
     acme: AcmeClient | None = None
     staple: bool = False
+    namespace: str = "default"
+    labels: Labels = ()
+    more_ports: tuple[ServicePort, ...] = ()
+    role: Role = Role.SIDECAR
+    guarded: bool = True
+    callees: tuple[str, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "callees", tuple(self.calls))  # what counts of them where services are compared
+
+    def has_labels(self, wanted: Labels) -> bool:
+        """Whether these are among its labels."""
+        mine = dict(self.labels)
+        return all(mine.get(key) == value for key, value in wanted)
 
 
 def is_address(text: str) -> bool:
@@ -109,8 +133,32 @@ class External:
     ca_certificates: str
     server_name: str
     server_names: tuple[str, ...]
-    origin: Origin
+    origin: Origin = field(compare=False)
     request_timeout: timedelta | None = None
+    namespace: str = "default"
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """A name behind which several services stand: those of `services` at their port `target_port` (0: the main one).
+
+    `host` and `aliases` are what programs write, `port` the port they write.
+    """
+
+    name: str
+    host: str
+    port: int
+    protocol: Protocol
+    services: tuple[str, ...]
+    origin: Origin = field(compare=False)
+    aliases: tuple[str, ...] = ()
+    target_port: int = 0
+    namespace: str = "default"
+
+
+Callee = Service | External | Group
+"""What a call may name."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +178,22 @@ class Mesh:
     secrets: Declared = field(default_factory=dict)
     federation: Mapping[str, Federated] = field(default_factory=dict)
     spiffe: SpiffeSettings = field(default=SpiffeSettings())
+    telemetry: Telemetry = field(default=Telemetry())
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    routes: tuple[Routes, ...] = ()
+    traffic: tuple[Traffic, ...] = ()
+    mode: Mode = Mode.STRICT
+    modes: tuple[PeerMode, ...] = ()
+    policies: tuple[Policy, ...] = ()
+    tokens: tuple[Tokens, ...] = ()
+    gateways: tuple[Gateway, ...] = ()
+    root_namespace: str = "istio-system"
 
-    @property
+    def callee(self, name: str) -> Callee | None:
+        """What a call of this name reaches."""
+        return self.groups.get(name) or self.externals.get(name) or self.members.get(name)
+
+    @cached_property
     def members(self) -> dict[str, Service]:
         """The services that have a sidecar, by name."""
         return {name: service for name, service in self.services.items() if service.sidecar}
@@ -143,5 +205,6 @@ class Mesh:
         )
 
     def callers_of(self, service: str) -> list[Service]:
-        """The services that may call this one, in the order of the file."""
-        return [caller for caller in self.members.values() if service in caller.calls]
+        """The services that may call this one, by its name or a group's, in the order of the file."""
+        names = {service, *(name for name, group in self.groups.items() if service in group.services)}
+        return [caller for caller in self.members.values() if not names.isdisjoint(caller.calls)]

@@ -31,6 +31,7 @@ from handsel.link.ticket import TicketText
 from handsel.pki.certificate import parse_pem
 from handsel.pki.names import TrustDomain
 from handsel.wiring import collector
+from handsel.wiring.agent_metrics import MetricsDoor, metrics_door
 
 _log = structlog.get_logger("handsel.agent")
 
@@ -48,11 +49,12 @@ async def open_agent(
     drain_seconds: float | None = None,
     machine: str = "",
     moved: bool = False,
+    metrics: MetricsDoor | None = None,
 ) -> AsyncIterator[Agent]:
     """The agent of a state folder, running; `others` are more servers, see `Enrolment`.
 
     At the end its Envoys run on, unless `drain_seconds` says otherwise. `machine`: the one that we are on, when it
-    matters that the folder is of it; `moved`: it is of another one, on purpose.
+    matters that the folder is of it; `moved`: it is of another one, on purpose. `metrics` None: the usual door.
     """
     collector.calm()
     folder = AgentFolder(Layout(state / "agent", runtime))
@@ -70,7 +72,8 @@ async def open_agent(
         await door.start()
         try:
             await agent.start()
-            yield agent
+            async with metrics_door(agent, metrics or MetricsDoor(), _log_bug):
+                yield agent
         finally:
             await door.stop()
             await agent.stop(drain_seconds=drain_seconds)
@@ -80,13 +83,14 @@ async def open_agent(
 @contextlib.asynccontextmanager
 async def run_agent(
     state: Path, runtime: Path, host: HostSettings, *, ticket: str | None, servers: Sequence[str], envoy: Path | None,
-    moved: bool,
+    moved: bool, metrics: MetricsDoor | None = None,
 ) -> AsyncIterator[Agent]:  # fmt: skip
     """The agent as a process of its own, bound to this machine; who started it is told how it is."""
     manager = ServiceManager.of(os.environ)
     opened = open_agent(
         state, runtime, replace(host, has_names=rights.may_use_usual_ports()), ticket=ticket,
         url=next(iter(servers), None), others=tuple(servers[1:]), envoy=envoy, machine=this_machine(), moved=moved,
+        metrics=metrics,
     )  # fmt: skip
     async with opened as agent, manager.following(lambda: _in_one_line(agent)):
         yield agent

@@ -11,13 +11,14 @@ import structlog
 from handsel.authority.adapters.tables import Directory
 from handsel.authority.model import Host
 from handsel.errors import HandselError
-from handsel.link.messages import Bundle
+from handsel.link.messages import Bundle, Resources
 from handsel.link.report import Report, WorkloadReport
-from handsel.link.resume import Publish, changed
+from handsel.link.resume import Key, Publish, Published
 from handsel.mesh import service as mesh_service
 from handsel.mesh.adapters.publications import Publications
 from handsel.mesh.adapters.tables import PlacesReported, Withdrawn, load_places, load_withdrawn
 from handsel.mesh.adapters.watch_http import Watches
+from handsel.mesh.compiler import Compiler, Workload
 from handsel.model.graph import Mesh
 from handsel.store.adapters.sql import SqlStore
 from handsel.wiring.leader import Leader
@@ -49,10 +50,13 @@ class Publishing:
         self._leader = leader
         self._told = told
         self._publications = Publications(store)
+        self._published = Published()
+        self._compiler = Compiler()
         self._compiling = asyncio.Lock()
         self._others_changed = asyncio.Event()
         self.places: dict[str, dict[str, WorkloadReport]] = {}
         self._withdrawn: dict[str, int] = {}
+        self._written: dict[str, dict[str, WorkloadReport]] = {}
         self.beside: Callable[[], Awaitable[list[Publish]]] = _nothing
         """What hosts are told before their configuration, such as which secrets they get."""
         self.watches = Watches(self._publications.since)
@@ -76,8 +80,12 @@ class Publishing:
         mesh = self._told.mesh()
         mine = tuple(each for each in report.workloads if each.service in mesh.members and host.may_run(each.service))
         async with self._compiling:
-            self.places[host.agent_id] = {workload.service: workload for workload in mine}
+            places = {workload.service: workload for workload in mine}
+            if places == self.places.get(host.agent_id) == self._written.get(host.agent_id):
+                return  # only what its proxies counted is new
+            self.places[host.agent_id] = places
             await self._publish(PlacesReported(host.agent_id, mine))
+            self._written[host.agent_id] = places
 
     async def follow_others(self) -> None:
         """For ever: what another server was told counts here too; the leader mends what was compiled of half of it."""
@@ -95,27 +103,41 @@ class Publishing:
                 await asyncio.sleep(1)
 
     async def _publish(self, *writes: object) -> None:
-        mesh = self._told.mesh()
         # Kept for ever: a number that went down again would drain connections for nothing.
         newer = {name: n for name, n in self._told.withdrawn().items() if n > self._withdrawn.get(name, 0)}
         self._withdrawn |= newer
-        wanted = mesh_service.compile_mesh(mesh, self.places, self._withdrawn)
-        bundle = self._told.bundle().encode()
+        compiled = self._compiler.compile(self._told.mesh(), self.places, self._withdrawn)
+        for workload, why in compiled.broken.items():
+            _log.error("a proxy keeps its old configuration", host=workload[0], service=workload[1], problem=why)
+        to_all = [*await self.beside(), *await self._to_hosts()]
+        rows = await self._publications.after(self._published.sequence)
+        for sequence, each in rows:
+            self._published.note(sequence, each)
+        # What others published may not be what we would: it is looked at too.
+        changed = set(compiled.changed) | {(each.host, each.key) for _, each in rows if each.kind == Resources.KIND}
+        ours = [Publish(*_resources(each), compiled.bodies[each]) for each in sorted(changed & compiled.bodies.keys())]
+        wanted = [*to_all, *ours]
+        everything = {each.key_of for each in to_all} | {_resources(each) for each in compiled.bodies}
+        changes = [*self._published.differing(wanted), *self._published.gone(everything)]
+        await self._store.commit((*writes, *(Withdrawn(*each) for each in newer.items()), *changes))
+        self.watches.notify()
+
+    async def _to_hosts(self) -> list[Publish]:
+        """What each host is told apart from configuration: its services, and whom to believe."""
+        mesh, bundle = self._told.mesh(), self._told.bundle().encode()
+        told: list[Publish] = []
         for host in await self._directory.hosts():
-            # Before the configuration: whoever is drained must find the new list when it comes back.
-            wanted.insert(0, Publish(host.agent_id, Bundle.KIND, "", bundle))
             services = [name for name in mesh.members if host.may_run(name)]
             assignment = mesh_service.assign(mesh, services)
-            wanted.insert(0, Publish(host.agent_id, assignment.KIND, "", assignment.encode()))
-        wanted = [*await self.beside(), *wanted]
-        await self._store.commit(
-            (
-                *writes,
-                *(Withdrawn(*each) for each in newer.items()),
-                *changed(await self._publications.current(), wanted),
-            )
-        )
-        self.watches.notify()
+            told.append(Publish(host.agent_id, assignment.KIND, "", assignment.encode()))
+            # Before the configuration: whoever is drained must find the new list when it comes back.
+            told.append(Publish(host.agent_id, Bundle.KIND, "", bundle))
+        return told
+
+
+def _resources(workload: Workload) -> Key:
+    host, service = workload
+    return (host, Resources.KIND, service)
 
 
 async def _nothing() -> list[Publish]:

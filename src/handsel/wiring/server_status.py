@@ -8,7 +8,8 @@ from typing import Any
 
 from handsel.authority.model import Host, Issuer
 from handsel.link.report import WorkloadReport
-from handsel.mesh.translate import Places, layer_of
+from handsel.mesh.scope import Places
+from handsel.mesh.translate import layer_of
 from handsel.model.graph import Mesh
 from handsel.pki.certificate import Certificate
 from handsel.telemetry.model import CertificateEnd, Measured

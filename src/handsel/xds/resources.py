@@ -10,9 +10,10 @@ _PREFIX = "type.googleapis.com/"
 CLUSTER = _PREFIX + "envoy.config.cluster.v3.Cluster"
 ENDPOINT = _PREFIX + "envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENER = _PREFIX + "envoy.config.listener.v3.Listener"
+ROUTE = _PREFIX + "envoy.config.route.v3.RouteConfiguration"
 SECRET = _PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret"
 
-ADDING_ORDER = (SECRET, CLUSTER, ENDPOINT, LISTENER)
+ADDING_ORDER = (SECRET, CLUSTER, ENDPOINT, LISTENER, ROUTE)
 """What a resource refers to comes before it (xDS protocol, "Eventual consistency considerations")."""
 
 

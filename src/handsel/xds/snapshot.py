@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from handsel.errors import Bug
-from handsel.xds.resources import CLUSTER, ENDPOINT, Resource
+from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,11 @@ EMPTY = Snapshot({})
 
 
 def snapshot(resources: Iterable[Resource]) -> Snapshot:
-    """A snapshot of these resources. Raises `Bug` when two share a name or an endpoint set has no cluster."""
+    """A snapshot of these resources.
+
+    Raises `Bug` when two share a name, an endpoint set has no cluster, or routes have no listener: routes are called as
+    their listener is, with `#` and more behind it where it has several.
+    """
     by_key: dict[tuple[str, str], Resource] = {}
     for each in resources:
         if each.key in by_key:
@@ -49,4 +53,6 @@ def snapshot(resources: Iterable[Resource]) -> Snapshot:
     for kind, name in by_key:
         if kind == ENDPOINT and (CLUSTER, name) not in by_key:
             raise Bug(f"endpoints for {name}, which is no cluster")
+        if kind == ROUTE and (LISTENER, name.partition("#")[0]) not in by_key:
+            raise Bug(f"routes for {name}, which is no listener")
     return Snapshot(by_key)

@@ -2,8 +2,8 @@
 
 Rules it keeps (xDS protocol, "Incremental xDS"):
 - one response of a type is under way at a time; the next waits for its ACK or NACK (no queues, latest wins);
-- what is new is sent in `ADDING_ORDER`, and listeners wait until the clusters are acknowledged; clusters and secrets
-  are taken away last, when nothing that names them is left (make before break);
+- what is new is sent in `ADDING_ORDER`, and listeners and routes wait until the clusters are acknowledged; clusters
+  and secrets are taken away last, when nothing that names them is left (make before break);
 - subscriptions change without being mistaken for an ACK; `initial_resource_versions` are believed, so that a client
   that reconnects gets only what it lacks;
 - after a NACK the version is quarantined on this stream, the last good one is sent at once, and the rejection is told;
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, Resource
+from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource
 from handsel.xds.snapshot import EMPTY, Snapshot
 from handsel.xds.subscriber import NAMED_BY, WILDCARD_TYPES, Rejected, ServerHalf, differ
 
@@ -207,10 +207,11 @@ class DeltaStream(ServerHalf[_TypeState, Response]):
     def _may_add(self, type_url: str) -> bool:
         """Whether what this type refers to has arrived.
 
-        Only listeners wait. Endpoints and secrets must not: Envoy acknowledges a new cluster only after it has both.
+        Only listeners and routes wait. Endpoints and secrets must not: Envoy acknowledges a new cluster only after it
+        has both.
         """
         clusters = self._types.get(CLUSTER)
-        return type_url != LISTENER or clusters is None or clusters.under_way is None
+        return type_url not in (LISTENER, ROUTE) or clusters is None or clusters.under_way is None
 
     def _settled(self, type_url: str) -> bool:
         """Whether the client has all of this type that is wanted, and nothing else."""

@@ -7,10 +7,15 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from handsel.xds.resources import ADDING_ORDER, CLUSTER, ENDPOINT, LISTENER, SECRET, Resource
+from handsel.xds.resources import ADDING_ORDER, CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Resource
 from handsel.xds.snapshot import Snapshot
 
-NAMED_BY = {SECRET: (CLUSTER, LISTENER), CLUSTER: (LISTENER,), ENDPOINT: (LISTENER,)}
+NAMED_BY = {
+    SECRET: (CLUSTER, LISTENER),
+    CLUSTER: (LISTENER, ROUTE),
+    ENDPOINT: (LISTENER, ROUTE),
+    ROUTE: (LISTENER,),
+}
 """Types whose resources name those of another type: that one is taken away after they no longer do."""
 
 WILDCARD_TYPES = (CLUSTER, LISTENER)

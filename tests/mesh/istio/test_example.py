@@ -24,11 +24,11 @@ from cryptography import x509
 from handsel.link.messages import Resources
 from handsel.link.report import WorkloadReport
 from handsel.mesh.render import protos, workload
-from handsel.mesh.service import compile_mesh
+from handsel.mesh.compiler import Compiler
 from handsel.mesh.translate import translate
 from handsel.model.graph import ExternalTls
 from handsel.wiring.mesh_files import load_mesh
-from handsel.xds.resources import CLUSTER, LISTENER
+from handsel.xds.resources import CLUSTER, ROUTE
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "external-system"
 PLACES = {"host": {"client": WorkloadReport("client", "127.0.0.1", 8080, 9001, 9002, {"external-system": 9003}, "/l")}}
@@ -48,14 +48,14 @@ def test_both_files_declare_the_same_external():
 
 @pytest.mark.parametrize("file", ["handsel.yaml", "handsel-istio.yaml"])
 def test_the_client_s_sidecar_makes_mutual_tls_of_plain_http(file):
-    (publish,) = compile_mesh(load_mesh(EXAMPLE / file), PLACES)
-    resources = {(each.type_url, each.name): each.body for each in Resources.decode(publish.body).resources}
+    (body,) = Compiler().compile(load_mesh(EXAMPLE / file), PLACES).bodies.values()
+    resources = {(each.type_url, each.name): each.body for each in Resources.decode(body).resources}
     cluster = protos.to_json(CLUSTER, resources[CLUSTER, "external-system"])
     tls = cluster["transportSocket"]["typedConfig"]
     assert tls["sni"] == "external.system.com"
     certificate = tls["commonTlsContext"]["tlsCertificateSdsSecretConfigs"][0]["name"]
     assert certificate == f"file-cert:{EXAMPLE}/certs/cert.pem~{EXAMPLE}/certs/key.pem"
-    assert '"external.system.com:80"' in json.dumps(protos.to_json(LISTENER, resources[LISTENER, "proxy"]))
+    assert '"external.system.com:80"' in json.dumps(protos.to_json(ROUTE, resources[ROUTE, "proxy"]))
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,7 @@ def test_the_proxy_goes_by_the_port_that_programs_use(port, domains):
     outside = replace(mesh.externals["external-system"], plain_port=port, request_timeout=timedelta(seconds=1000000))
     (plan,) = translate(replace(mesh, externals={"external-system": outside}), PLACES).values()
     rendered = workload.render(plan)
-    (chain,) = rendered[LISTENER]["proxy"]["filterChains"]
-    hosts = chain["filters"][0]["typedConfig"]["routeConfig"]["virtualHosts"]
+    hosts = rendered[ROUTE]["proxy"]["virtualHosts"]
     assert hosts[0]["domains"] == domains
     assert hosts[0]["routes"][0]["route"]["timeout"] == "1000000s"
     assert workload.to_resources(rendered)  # and Envoy's API takes it

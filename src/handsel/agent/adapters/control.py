@@ -35,6 +35,7 @@ class ControlDoor:
             {
                 "agent": self._agent.server.enrolment.agent_id,
                 "server": self._agent.server.enrolment.url,
+                "metrics": self._agent.metrics_url,
                 "server_problem": self._agent.server.problem,
                 "state_problem": self._agent.state_problem,
                 "clock_problem": self._agent.clock.problem,

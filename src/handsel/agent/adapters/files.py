@@ -257,6 +257,7 @@ def _ports_content(ports: Ports, owner: Owner | None) -> dict[str, object]:
         "proxy": ports.proxy,
         "callees": dict(ports.callees),
         "addresses": dict(ports.addresses),
+        "more": {str(port): mesh_port for port, mesh_port in ports.more.items()},
         "owner": [owner.uid, owner.gid] if owner else None,
     }
 
@@ -267,7 +268,8 @@ def _load_ports(path: Path) -> tuple[Ports | None, Owner | None]:
     content = json.loads(path.read_text())
     callees = {str(name): int(port) for name, port in content["callees"].items()}
     addresses = {str(name): str(address) for name, address in content.get("addresses", {}).items()}
-    ports = Ports(int(content["application"]), int(content["mesh"]), int(content["proxy"]), callees, addresses)
+    more = {int(port): int(mesh_port) for port, mesh_port in content.get("more", {}).items()}
+    ports = Ports(int(content["application"]), int(content["mesh"]), int(content["proxy"]), callees, addresses, more)
     owner = content.get("owner")
     return ports, Owner(int(owner[0]), int(owner[1])) if owner else None
 

@@ -1,4 +1,4 @@
-"""The living agent: seven loops over one set of holdings.
+"""The living agent: eight loops over one set of holdings.
 
 - `_watch` takes frames from the server and keeps them.
 - `_talk` asks for what is due and reports what has changed; it waits when the server is away.
@@ -7,6 +7,7 @@
 - `secrets.keep` fetches the secrets that are granted to its services, and takes them away again.
 - `deliveries.keep` keeps keys, certificates and roots as files, for programs that want them so.
 - `acme.keep` orders and renews what services want of ACME CAs.
+- `_count` looks at what the proxies counted, which goes along with the reports.
 
 None of them needs another to be well: with the server gone, proxies are served and restarted from the holdings.
 """
@@ -24,7 +25,7 @@ from pathlib import Path
 import structlog
 
 from handsel.agent import holdings as held
-from handsel.agent import service, staples
+from handsel.agent import edges, service, staples
 from handsel.agent.adapters.acme.certificates import AcmeCertificates
 from handsel.agent.adapters.delivery.deliveries import Deliveries
 from handsel.agent.adapters.doors import Doors
@@ -34,13 +35,14 @@ from handsel.agent.adapters.proxies import Proxies
 from handsel.agent.adapters.secret_delivery import SecretDelivery
 from handsel.agent.adapters.secret_files import SecretFiles
 from handsel.agent.adapters.server_link import ServerLink, pause
+from handsel.agent.adapters.statistics import Statistics
 from handsel.agent.adapters.workload_api import WorkloadApi
 from handsel.agent.clock import LARGEST_SKEW, Clock
 from handsel.agent.layout import Layout
 from handsel.agent.model import Enrolment, Holdings, HostSettings, KeyPair, Owner, Ports, Start, Workload
 from handsel.errors import Bug, HandselError, ProtocolError, StateError
 from handsel.link.messages import Frame, Index, time_of
-from handsel.link.report import Report, WorkloadReport
+from handsel.link.report import Edge, Report, WorkloadReport
 from handsel.store.adapters.files import write_file
 from handsel.xds.adapters.grpc_server import AdsServer
 from handsel.xds.endpoints import one_endpoint
@@ -56,6 +58,7 @@ _SWAP_SECONDS = 3.0
 _AGAIN_SECONDS = 0.1
 # After Envoy's main thread has acknowledged, its worker needs a moment to know.
 _SPREAD_SECONDS = 0.05
+_COUNT_SECONDS = 10.0
 
 
 class Agent:
@@ -75,6 +78,9 @@ class Agent:
         self._seats = Seats(folder.layout.state, settings.address, has_names=settings.has_names)
         self._doors = Doors(folder.layout, self._workload_api, self._noted)
         self.proxies = Proxies(binary, folder.layout, self._look.set, settings.drain)
+        self.statistics = Statistics(folder.layout, lambda: list(self.proxies.by_name))
+        self.metrics_url = ""
+        self._edges: tuple[Edge, ...] = ()
         self._files = SecretFiles()
         self.secrets = SecretDelivery(folder.layout, self._owner_of, self._publish)
         if not self.secrets.whole:
@@ -101,6 +107,7 @@ class Agent:
             "secrets": lambda: self.secrets.keep(lambda: self.server.client),
             "deliveries": lambda: self.deliveries.keep(lambda: self.holdings),
             "acme": lambda: self.acme.keep(lambda: self.holdings),
+            "count": self._count,
         }
         self._tasks = [asyncio.create_task(_forever(name, loop), name=name) for name, loop in loops.items()]
 
@@ -201,9 +208,13 @@ class Agent:
         failures = 0
         while True:
             client = self.server.client
+            new = True
             try:
                 async for frame in client.watch(self.holdings.sequence):
                     failures = 0
+                    if new:  # the server behind it may have forgotten what it does not write down
+                        new, self._reported = False, None
+                        self._changed.set()
                     self.server.answered()
                     if not await self._take(frame):
                         break
@@ -252,6 +263,14 @@ class Agent:
             if self._files.refresh(wanted):
                 self._publish()
             await asyncio.sleep(_FILES_SECONDS)
+
+    async def _count(self) -> None:
+        while True:
+            counted = edges.edges(await self.statistics.gather())
+            if counted != self._edges:
+                self._edges = counted
+                self._changed.set()
+            await asyncio.sleep(_COUNT_SECONDS)
 
     def _owner_of(self, name: str) -> Owner | None:
         workload = self.holdings.workloads.get(name)
@@ -362,7 +381,8 @@ class Agent:
                 self._publish()
 
     async def _report(self) -> None:
-        report = Report(tuple(each for each in (self._report_of(w) for w in self.holdings.workloads.values()) if each))
+        workloads = (self._report_of(each) for each in self.holdings.workloads.values())
+        report = Report(tuple(each for each in workloads if each), self._edges)
         if report == self._reported or not report.workloads:
             return
         await self.server.client.report(report)

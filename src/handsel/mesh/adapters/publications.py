@@ -56,7 +56,9 @@ class Publications:
         )
         return [Frame(row.sequence, row.kind, row.key, row.body) for row in rows]
 
-    async def current(self) -> dict[tuple[str, str, str], bytes]:
-        """Every publication's body by (host, kind, key)."""
-        rows = await self._read(sa.select(_publications))
-        return {(row.host, row.kind, row.key): row.body for row in rows}
+    async def after(self, sequence: int) -> list[tuple[int, Publish]]:
+        """What was published after `sequence`, by any server, each with its own."""
+        rows = await self._read(
+            sa.select(_publications).where(_publications.c.sequence > sequence).order_by(_publications.c.sequence)
+        )
+        return [(row.sequence, Publish(row.host, row.kind, row.key, row.body)) for row in rows]

@@ -20,7 +20,8 @@ from handsel.mesh.istio.resources import (
 )
 from handsel.model.faults import HOST, did_you_mean, short, validate
 from handsel.model.file import Included
-from handsel.model.graph import External, ExternalTls, Origin, Protocol, is_address
+from handsel.model.graph import External, ExternalTls, Protocol, is_address
+from handsel.model.origin import Origin
 
 _R = TypeVar("_R", ServiceEntry, DestinationRule, VirtualService)
 

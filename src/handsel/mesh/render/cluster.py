@@ -6,8 +6,9 @@ from typing import Any
 
 from handsel.mesh.ir import Inbound, Upstream
 from handsel.mesh.render import tls
-from handsel.mesh.render.http import APPLICATION, HTTP2_OPTIONS, MAXIMUM_CONNECTION_AGE, seconds
+from handsel.mesh.render.http import HTTP2_OPTIONS, MAXIMUM_CONNECTION_AGE
 from handsel.mesh.render.listener import BUFFER_BYTES, TCP_KEEPALIVE, drain_mark
+from handsel.mesh.render.words import application, seconds
 
 _OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 # Envoy's own limit of 1024 would cut a busy service; none at all would end in file descriptors.
@@ -17,11 +18,11 @@ _LIMITS = {"thresholds": [{"maxConnections": 10000, "maxPendingRequests": 10000,
 def inbound(port: Inbound) -> dict[str, Any]:
     """The program itself, plain, on loopback."""
     return {
-        "name": APPLICATION,
+        "name": application(port.name),
         "type": "STATIC",
         "connectTimeout": "1s",
         "perConnectionBufferLimitBytes": BUFFER_BYTES,
-        "loadAssignment": endpoints(APPLICATION, (("127.0.0.1", port.application_port),)),
+        "loadAssignment": endpoints(application(port.name), (("127.0.0.1", port.application_port),)),
         "circuitBreakers": _LIMITS,
         "typedExtensionProtocolOptions": {_OPTIONS: _http_options(http2=port.application_http2)},
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from handsel.mesh.ir import Inbound, Layer, Outbound, WorkloadPlan
-from handsel.mesh.render import http, log, tls
+from handsel.mesh.ir import Inbound, Layer, Outbound, Weighted, WorkloadPlan
+from handsel.mesh.render import http, log, rbac, tls, words
 
 BUFFER_BYTES = 256 << 10
 TCP_KEEPALIVE = {"keepaliveTime": 60, "keepaliveInterval": 10, "keepaliveProbes": 3}
@@ -17,9 +17,8 @@ _ACCEPTED_KEEPALIVE = [
 ]
 
 
-def inbound(plan: WorkloadPlan) -> dict[str, Any]:
-    """The mesh port: mutual TLS from exactly the allowed callers, then the program."""
-    port = plan.inbound
+def inbound(plan: WorkloadPlan, port: Inbound) -> dict[str, Any]:
+    """A mesh port: mutual TLS from exactly the allowed callers, then the program."""
     chain = {
         # A client that opens a connection and stays silent must not hold it for ever.
         "transportSocketConnectTimeout": "5s",
@@ -28,40 +27,37 @@ def inbound(plan: WorkloadPlan) -> dict[str, Any]:
         **drain_mark(port.revocation),
     }
     return {
-        **_listener("inbound", port.address, port.mesh_port, chain),
+        **_listener(port.name, port.address, port.mesh_port, chain),
         "accessLog": log.inbound_connections(plan.access_log),
     }
 
 
-def outbound(callee: Outbound, access_log: str) -> dict[str, Any]:
+def outbound(plan: WorkloadPlan, callee: Outbound) -> dict[str, Any]:
     """The loopback port at which the program reaches one callee, plain."""
-    return _listener(f"outbound.{callee.callee}", "127.0.0.1", callee.port, _outbound_chain(callee, access_log))
+    return _listener(words.outbound(callee.callee), "127.0.0.1", callee.port, _outbound_chain(plan, callee))
 
 
-def named(callee: Outbound, access_log: str) -> dict[str, Any]:
+def named(plan: WorkloadPlan, callee: Outbound) -> dict[str, Any]:
     """The same at the callee's own loopback address, to which its name leads."""
     (address, port), *others = callee.named
-    listener = _listener(f"name.{callee.callee}", address, port, _outbound_chain(callee, access_log))
+    listener = _listener(f"name.{callee.callee}", address, port, _outbound_chain(plan, callee))
     more = [{"address": {"socketAddress": {"address": each, "portValue": port}}} for each, port in others]
     return {**listener, "additionalAddresses": more} if more else listener
 
 
-def _outbound_chain(callee: Outbound, access_log: str) -> dict[str, Any]:
+def _outbound_chain(plan: WorkloadPlan, callee: Outbound) -> dict[str, Any]:
     if callee.layer is Layer.TCP:
-        filters = [
-            _tcp_proxy(
-                f"outbound.{callee.callee}", callee.upstream.name, log.outbound_connections(access_log, callee.callee)
-            )
-        ]
+        seen = log.outbound_connections(plan.access_log, callee.callee)
+        filters = [_tcp_proxy(words.outbound(callee.callee), callee.to, seen)]
     else:
-        filters = [http.outbound_manager(callee, log.outbound_requests(access_log))]
-    return {"filters": filters, **drain_mark(callee.upstream.revocation)}
+        filters = [http.outbound_manager(callee, log.outbound_requests(plan.access_log))]
+    return {"filters": filters, **drain_mark(plan.revocation_of(callee))}
 
 
 def proxy(plan: WorkloadPlan) -> dict[str, Any]:
     """The loopback port that `http_proxy` names."""
-    filters = [http.proxy_manager(plan.outbounds, log.outbound_requests(plan.access_log))]
-    newest = max((each.upstream.revocation for each in plan.outbounds), default=0)
+    filters = [http.proxy_manager(log.outbound_requests(plan.access_log))]
+    newest = max((each.revocation for each in plan.upstreams), default=0)
     return _listener("proxy", "127.0.0.1", plan.proxy_port, {"filters": filters, **drain_mark(newest)})
 
 
@@ -76,28 +72,32 @@ def drain_mark(revocation: int) -> dict[str, Any]:
 def _inbound_filters(port: Inbound, access_log: str) -> list[dict[str, Any]]:
     if port.layer is Layer.HTTP:
         return [http.inbound_manager(port, log.inbound_requests(access_log))]
-    rbac = {
+    allowed = {
         "name": "envoy.filters.network.rbac",
         "typedConfig": {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC",
-            "statPrefix": "inbound.",
-            "rules": http.rbac_rules(port.callers),
+            "statPrefix": f"{port.name}.",
+            "rules": rbac.of_callers(port.callers),
         },
     }
-    proxy_filter = _tcp_proxy("inbound", http.APPLICATION, log.inbound_connected(access_log))
+    to = (Weighted(words.application(port.name)),)
+    proxy_filter = _tcp_proxy(port.name, to, log.inbound_connected(access_log))
     # By default the program would be dialled for every connection, also those that TLS refuses.
     proxy_filter["typedConfig"]["upstreamConnectMode"] = "ON_DOWNSTREAM_TLS_HANDSHAKE"
     proxy_filter["typedConfig"]["maxEarlyDataBytes"] = 65536
-    return [rbac, proxy_filter]
+    return [allowed, proxy_filter] if port.callers else [proxy_filter]
 
 
-def _tcp_proxy(prefix: str, cluster: str, access_log: list[dict[str, Any]]) -> dict[str, Any]:
+def _tcp_proxy(prefix: str, to: tuple[Weighted, ...], access_log: list[dict[str, Any]]) -> dict[str, Any]:
+    where: dict[str, Any] = {"cluster": to[0].upstream}
+    if len(to) > 1:
+        where = {"weightedClusters": {"clusters": [{"name": each.upstream, "weight": each.weight} for each in to]}}
     return {
         "name": "envoy.filters.network.tcp_proxy",
         "typedConfig": {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
             "statPrefix": prefix,
-            "cluster": cluster,
+            **where,
             "accessLog": access_log,
             "accessLogOptions": {"flushAccessLogOnConnected": True},
         },

@@ -7,6 +7,7 @@ from typing import Any
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_pb2
 from google.protobuf import any_pb2, json_format, symbol_database
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -22,12 +23,13 @@ from envoy.extensions.transport_sockets.tls.v3 import tls_pb2 as _tls  # noqa: F
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as _http_options  # noqa: F401
 
 from handsel.errors import Bug
-from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER
+from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE
 
 _MESSAGES: dict[str, type[Message]] = {
     CLUSTER: cluster_pb2.Cluster,
     ENDPOINT: endpoint_pb2.ClusterLoadAssignment,
     LISTENER: listener_pb2.Listener,
+    ROUTE: route_pb2.RouteConfiguration,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from handsel.mesh.ir import PeerHosts, PeerIds, TlsIntent
+from handsel.mesh.ir import PeerAnyone, PeerHosts, PeerIds, TlsIntent
 from handsel.model.graph import is_address
 
 _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
@@ -52,7 +52,9 @@ def _common(intent: TlsIntent) -> dict[str, Any]:
     return context
 
 
-def _names(peer: PeerIds | PeerHosts) -> list[dict[str, Any]]:
+def _names(peer: PeerIds | PeerAnyone | PeerHosts) -> list[dict[str, Any]]:
+    if isinstance(peer, PeerAnyone):
+        return [{"sanType": "URI", "matcher": {"prefix": f"spiffe://{peer.trust_domain}/ns/"}}]
     if isinstance(peer, PeerIds):
         return [{"sanType": "URI", "matcher": {"exact": str(identity)}} for identity in peer.allowed]
     return [{"sanType": "IP_ADDRESS" if is_address(name) else "DNS", "matcher": {"exact": name}} for name in peer.names]

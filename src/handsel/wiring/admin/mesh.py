@@ -10,8 +10,8 @@ from handsel.authority.adapters.tables import Directory
 from handsel.authority.administration import Role
 from handsel.authority.model import Issuers
 from handsel.errors import UsageError
+from handsel.mesh.scope import Places
 from handsel.mesh.stages import Stage, show
-from handsel.mesh.translate import Places
 from handsel.model.graph import Mesh
 from handsel.wiring.admin.acts import Act, Acts, Asked
 from handsel.wiring.server_status import describe

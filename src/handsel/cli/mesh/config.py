@@ -1,4 +1,4 @@
-"""`handsel mesh`: the mesh as it is compiled."""
+"""`handsel mesh config`: the mesh as it is compiled."""
 
 from __future__ import annotations
 
@@ -12,18 +12,7 @@ from handsel.cli import common
 from handsel.errors import UsageError
 
 
-@click.group()
-def command() -> None:
-    """The mesh as it is compiled.
-
-    \b
-    Examples:
-      handsel mesh config --stage model
-      handsel mesh config --stage xds --service web
-    """
-
-
-@command.command("config")
+@click.command()
 @common.config_option
 @common.state_option
 @click.option("--demo", is_flag=True, help="The voting application that comes with handsel.")
@@ -31,7 +20,7 @@ def command() -> None:
               help="How far to compile: the graph, the plans, Envoy's configuration.")  # fmt: skip
 @click.option("--service", default="", help="Only this service.")
 @click.option("-o", "--output", type=click.Choice(["json", "yaml"]), default="yaml", show_default=True)
-def show(config: Path, state: Path | None, stage: str, service: str, output: str, *, demo: bool) -> None:
+def command(config: Path, state: Path | None, stage: str, service: str, output: str, *, demo: bool) -> None:
     """Print a stage of compiling. Secrets appear by name only.
 
     \b

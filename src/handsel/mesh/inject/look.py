@@ -1,0 +1,50 @@
+"""Looking at a manifest that may have any shape: what is not as Kubernetes has it becomes a fault with its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from handsel.documents.yaml import Document, Path
+from handsel.errors import FileFault
+from handsel.model.faults import short
+
+
+@dataclass
+class Look:
+    """Faults and notes of one document, as they are found."""
+
+    document: Document
+    faults: list[FileFault] = field(default_factory=list)
+    notes: list[FileFault] = field(default_factory=list)
+
+    def fault(self, path: Path, message: str) -> None:
+        self.faults.append(self.document.fault(path, message))
+
+    def note(self, path: Path, message: str) -> None:
+        self.notes.append(self.document.fault(path, message))
+
+    def mapping(self, value: Any, path: Path) -> dict[str, Any]:
+        """`value` as a mapping; nothing is an empty one."""
+        return value if isinstance(value, dict) else self._empty({}, value, path, "a mapping")
+
+    def items(self, value: Any, path: Path) -> list[dict[str, Any]]:
+        """`value` as a list of mappings; when it is none, an empty one."""
+        if not isinstance(value, list):
+            return self._empty([], value, path, "a list")
+        wrong = [index for index, each in enumerate(value) if not isinstance(each, dict)]
+        for index in wrong:
+            self.fault((*path, index), f"must be a mapping, not {short(value[index])}")
+        return [] if wrong else value
+
+    def text(self, value: Any, path: Path) -> str:
+        """`value` as text; nothing is empty text."""
+        if isinstance(value, str):
+            return value
+        made: str = self._empty("", value, path, "text, in quotes")
+        return made
+
+    def _empty(self, empty: Any, value: Any, path: Path, kind: str) -> Any:
+        if value is not None:
+            self.fault(path, f"must be {kind}, not {short(value)}")
+        return empty

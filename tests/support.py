@@ -24,8 +24,8 @@ from handsel.door.adapters.uvicorn_tls import DoorServer, DoorTls, listen_tcp
 from handsel.door.asgi import Door, Routes
 from handsel.model import file
 from handsel.model.authority import Profile
-from handsel.model.file import Included
 from handsel.model.graph import Mesh
+from handsel.model.included import Included, ReadResources
 from handsel.pki.certificate import to_pem
 from handsel.pki.keys import KeyType, PrivateKey
 from handsel.pki.names import Names, SpiffeId, TrustDomain
@@ -87,7 +87,7 @@ def read_mesh(
     text: str,
     *,
     include: Callable[[str], Sequence[Document]] = lambda _pattern: (),
-    read_resources: Callable[[Sequence[Document]], Included] = lambda _documents: Included(),
+    read_resources: ReadResources = lambda _documents, _around: Included(),
 ) -> Mesh:
     """The graph of a mesh file that lies in `/etc/shop`."""
     return file.parse(

@@ -14,6 +14,7 @@ from handsel.documents import yaml
 from handsel.errors import FileFault, InvalidFile
 from handsel.model.durations import parse_duration
 from handsel.model.file import Included, schema
+from handsel.model.finding import Finding, Severity
 from handsel.model.graph import External, ExternalTls, Protocol
 from handsel.pki.names import TrustDomain
 from tests.support import read_mesh
@@ -134,15 +135,16 @@ def test_what_an_included_file_declares_can_be_called():
         asked.append(pattern)
         return yaml.parse(b"kind: ServiceEntry", "entry.yaml")
 
-    def read_resources(documents) -> Included:
+    def read_resources(documents, _around) -> Included:
         assert [document.value for document in documents] == [{"kind": "ServiceEntry"}]
-        return Included((_external("bank", "bank.example"),), ("a note",))
+        note = Finding("entry.yaml", 1, 1, "HM-001", Severity.INFO, "a note")
+        return Included(externals=(_external("bank", "bank.example"),), findings=(note,))
 
     text = "services: {web: {calls: [bank]}}\ninclude: [istio/*.yaml]"
     mesh = read_mesh(text, include=include, read_resources=read_resources)
     assert asked == ["istio/*.yaml"]
     assert list(mesh.externals) == ["bank"]
-    assert mesh.notes == ("a note",)
+    assert mesh.notes == ("entry.yaml:1: a note",)
 
 
 def test_the_faults_of_an_included_file_stand_beside_our_own():

@@ -23,7 +23,7 @@ EXTERNAL = "external: {{bank: {{host: bank.example, {}}}}}"
         ("services: {web: {port: 80}}", "services: {web: {prot: 80}}", 'unknown key, did you mean "port"?'),
         ("services: {}", "service: {}", 'did you mean "services"?'),
         ("telemetry: {requests: true}", "telemetry: {zzz: true}", "known here: requests"),
-        ("services: {}", "gateways: {}", "gateways: not supported yet"),
+        ("services: {}", "networks: {}", "networks: not supported yet"),
         ("services: {web: {}}", "services: {web: {expose: {}}}", "not supported yet"),
         ("authority: {}", "authority: {keys: softhsm}", "a URI that starts with pkcs11:"),
         ("services: {}", "[]", "starts with keys"),

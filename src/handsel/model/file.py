@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from handsel.documents import yaml
 from handsel.documents.yaml import Document
 from handsel.errors import FileFault, InvalidFile
-from handsel.model.acme_client import AcmeClient
-from handsel.model.acme_client_file import AcmeClientFile, acme_client_faults, read_acme_client
-from handsel.model.authority_file import AuthorityFile, authority_faults, read_address, read_authority
+from handsel.model.authority_file import AuthorityFile, authority_faults, read_authority
+from handsel.model.balancer_file import BalancerFile, balancers_faults, read_balancers
 from handsel.model.context_file import ContextFile, context_faults, read_contexts
-from handsel.model.delivery import Delivery
-from handsel.model.delivery_file import DeliveryOrFolder, files_faults, read_delivery
-from handsel.model.faults import HOST, NAME, FilePath, Port, Strict, did_you_mean, sift, validate
+from handsel.model.external_file import ExternalFile, external_faults, read_external
+from handsel.model.faults import Strict, did_you_mean, sift, validate
 from handsel.model.federation_file import (
     FederatedFile,
     SpiffeFile,
@@ -30,83 +25,23 @@ from handsel.model.federation_file import (
     read_spiffe,
     spiffe_faults,
 )
-from handsel.model.graph import External, ExternalTls, Mesh, Protocol, Service
+from handsel.model.gateway import Role
+from handsel.model.gateway_file import GatewayFile, gateways_faults, read_gateways
+from handsel.model.graph import External, Group, Mesh, Service
+from handsel.model.included import Around, Include, Included, ReadResources
 from handsel.model.origin import Origin
+from handsel.model.routing_file import RoutesFile, read_routes, routes_faults
 from handsel.model.secret_file import SecretFile, read_secrets, secret_faults
+from handsel.model.service_file import ServiceFile, groups_of, read_service, service_faults
 from handsel.model.telemetry_file import TelemetryFile, read_telemetry, telemetry_faults
+from handsel.model.traffic_file import TrafficFile, read_traffic, traffic_faults
 from handsel.pki.names import TrustDomain
-
-
-def _is_user(name: str) -> str:
-    if not _USER.fullmatch(name):
-        raise ValueError(f"{name[:40]!r} is no user's name: `auto`, or one in lower-case letters, digits, _ and -")
-    if name == "root":
-        raise ValueError("a program of its own user is not root")
-    return name
-
-
-_USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
-User = Annotated[str, AfterValidator(_is_user)]
-
-
-class ServiceFile(Strict):
-    """One service."""
-
-    NOT_YET = ("expose",)
-
-    command: str | None = Field(None, description="What `up` starts, in the folder of this file.")
-    port: Port | None = Field(None, description="Where the program listens, plain, on loopback. Free when left out.")
-    protocol: Protocol = Field(Protocol.HTTP, description="What the program speaks.")
-    user: User | None = Field(
-        None, description="Whom it runs as where root starts it: a user's name, or `auto` for one of its own."
-    )
-    calls: list[str] = Field(
-        [], description="All that it may reach: services and externals. Everything else is denied."
-    )
-    sidecar: bool = Field(True, description="False: started, but no part of the mesh.")
-    namespace: str = Field("default", description="Second part of the identity.")
-    service_account: str | None = Field(
-        None, description="Last part of the identity. The service's name when left out."
-    )
-    federates_with: list[str] | None = Field(
-        None, description="The trust domains of `federation` whose bundles it gets. All when left out."
-    )
-    stores: list[Literal["pkcs12", "jks"]] = Field(
-        [], description="Key stores with its identity and the roots, kept new by the agent: for its own TLS in Java."
-    )
-    files: dict[str, DeliveryOrFolder] = Field({}, description="Files of its identity that the agent keeps, by name.")
-    acme: AcmeClientFile | None = Field(
-        None, description="A certificate of an ACME CA beside its identity, ordered and renewed by the agent."
-    )
-    staple: bool = Field(False, description="True: an OCSP answer goes along with its certificate.")
-
-
-class ExternalTlsFile(Strict):
-    """The TLS that the sidecar makes towards an external service."""
-
-    mode: Literal["disable", "simple", "mutual"] = Field("simple", description="`mutual` shows a client certificate.")
-    client_certificate: FilePath | None = Field(None, description="PEM file with the client's chain.")
-    private_key: FilePath | None = Field(None, description="PEM file with its key.")
-    ca_certificates: FilePath | None = Field(
-        None, description="PEM file with the roots to trust. The system's when left out."
-    )
-    server_name: str | None = Field(None, description="The name sent as SNI. `host` when left out.")
-
-
-class ExternalFile(Strict):
-    """A service outside the mesh."""
-
-    host: str = Field(description="Its name, as programs write it: http://host/.")
-    port: Port = Field(443, description="Its port.")
-    protocol: Protocol = Field(Protocol.HTTP, description="What it speaks.")
-    endpoints: list[str] = Field([], description="Addresses as ip:port. By DNS when left out.")
-    tls: ExternalTlsFile = Field(ExternalTlsFile(), description="How the sidecar speaks to it.")
 
 
 class MeshFile(Strict):
     """The mesh file of handsel."""
 
-    NOT_YET = ("gateways", "networks")
+    NOT_YET = ("networks",)
 
     trust_domain: str = Field("mesh.internal", description="The name that all identities of this mesh start with.")
     services: dict[str, ServiceFile] = Field({}, description="The services, by name.")
@@ -119,6 +54,10 @@ class MeshFile(Strict):
     federation: dict[str, FederatedFile] = Field({}, description="Other trust domains, by name.")
     forbid_insecure: bool = Field(False, description="True: contexts that check nothing are refused.")
     secrets: dict[str, SecretFile] = Field({}, description="Who gets which secret, by name.")
+    routes: dict[str, RoutesFile] = Field({}, description="How requests to a callee are routed, by its name.")
+    traffic: dict[str, TrafficFile] = Field({}, description="How callers speak to a callee, by its name.")
+    gateways: dict[str, GatewayFile] = Field({}, description="Proxies at the edge of the mesh, by name.")
+    balancers: dict[str, BalancerFile] = Field({}, description="Load balancers, by name.")
 
 
 def schema() -> dict[str, Any]:
@@ -143,21 +82,6 @@ def _leaves(value: Any, path: yaml.Path) -> Iterator[tuple[yaml.Path, Any]]:
 
 def _said(document: Document, path: yaml.Path) -> str:
     return f"{document.file}:{document.places[path][0]}" if path in document.places else "default"
-
-
-@dataclass(frozen=True)
-class Included:
-    """What the included resources bring. `notes` say what a person must know of them, each with its place."""
-
-    externals: tuple[External, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-Include = Callable[[str], Sequence[Document]]
-"""The documents behind a pattern of `include`; raises `InvalidFile`, or `ValueError` when the pattern is wrong."""
-
-ReadResources = Callable[[Sequence[Document]], Included]
-"""What all included documents say together, since a rule may stand in another file; raises `InvalidFile`."""
 
 
 def parse(
@@ -207,36 +131,30 @@ class _MeshReader:
         self._absolute = absolute
 
     def read(self, include: Include, read_resources: ReadResources) -> Mesh:
+        content, origin = self._content, self._origin
         trust_domain = self._trust_domain()
-        services = {name: self._service(name, each, trust_domain) for name, each in self._content.services.items()}
-        externals = {name: self._external(name, each) for name, each in self._content.external.items()}
-        included = self._included(include, read_resources)
-        for external in included.externals if included else ():
-            if external.name in externals:
-                self._fault(("external", external.name), f"{external.origin} declares {external.name!r} again")
-            externals[external.name] = external
+        services = {name: self._service(name, each, trust_domain) for name, each in content.services.items()}
+        externals = {name: self._external(name, each) for name, each in content.external.items()}
+        gateways = read_gateways(content.gateways, trust_domain, self._below("gateways"), self._absolute)
+        balancers = read_balancers(content.balancers, trust_domain, self._below("balancers"), self._absolute)
+        for service in (*gateways.services, *balancers.services):
+            if service.name in services:
+                self._fault(("services", service.name), "a gateway or a load balancer has this name already")
+            services[service.name] = service
+        around = Around(trust_domain, tuple(services.values()), tuple(externals.values()))
+        included = self._included(include, read_resources, around)
+        groups = self._join(services, externals, included or Included())
         self._check_names(services, externals)
-        self._check_calls(services, externals, all_known=included is not None)
+        self._check_calls(services, externals, groups, all_known=included is not None)
         self._check_ports(services)
         self._check_lifetimes()
-        for path, message in context_faults(self._content.contexts):
-            self._fault(path, message)
-        for path, message in telemetry_faults(self._content.telemetry):
-            self._fault(("telemetry", *path), message)
-        for path, message in spiffe_faults(self._content.spiffe):
-            self._fault(("spiffe", *path), message)
-        for path, message in federation_faults(self._content.federation, trust_domain):
-            self._fault(("federation", *path), message)
-        for name, each in self._content.contexts.items():
-            if each.insecure and self._content.forbid_insecure:
-                self._fault(("contexts", name, "insecure"), "this file forbids insecure contexts")
-        members = [name for name, service in services.items() if service.sidecar]
-        for path, message in secret_faults(self._content.secrets, members, trust_domain):
+        for path, message in self._faults_of_parts(services, trust_domain):
             self._fault(path, message)
         if self._faults:
             raise InvalidFile(sorted(self._faults))
-        authority = self._content.authority
-        telemetry = read_telemetry(self._content.telemetry, self._absolute)
+        included = included or Included()
+        authority = content.authority
+        telemetry = read_telemetry(content.telemetry, self._absolute)
         return Mesh(
             trust_domain,
             services,
@@ -245,14 +163,66 @@ class _MeshReader:
             authority.renew_after,
             telemetry.sees_requests,
             self._folder,
-            included.notes if included else (),
-            read_authority(authority, lambda path: str(self._origin(("authority", *path))), self._absolute),
-            read_contexts(self._content.contexts, self._absolute),
-            read_secrets(self._content.secrets, lambda path: str(self._origin(path))),
-            federation=read_federation(self._content.federation, self._absolute),
-            spiffe=read_spiffe(self._content.spiffe),
+            tuple(str(each) for each in included.findings),
+            read_authority(authority, lambda path: str(origin(("authority", *path))), self._absolute),
+            read_contexts(content.contexts, self._absolute),
+            read_secrets(content.secrets, lambda path: str(origin(path))),
+            federation=read_federation(content.federation, self._absolute),
+            spiffe=read_spiffe(content.spiffe),
             telemetry=telemetry,
+            groups=groups,
+            routes=(*read_routes(content.routes, self._below("routes")), *gateways.routes, *included.routes),
+            traffic=(*read_traffic(content.traffic, self._below("traffic"), self._absolute), *included.traffic),
+            modes=included.modes,
+            policies=included.policies,
+            tokens=included.tokens,
+            gateways=(*gateways.gateways, *included.gateways),
+            balancers=balancers.balancers,
+            credentials=included.credentials,
+            findings=included.findings,
         )
+
+    def _below(self, key: str) -> Callable[[yaml.Path], Origin]:
+        """Where something below a key of the file was said."""
+        return lambda path: self._origin((key, *path))
+
+    def _faults_of_parts(
+        self, services: dict[str, Service], trust_domain: TrustDomain
+    ) -> Iterator[tuple[yaml.Path, str]]:
+        """What the parts of the file find wrong with themselves, each with its path."""
+        content = self._content
+        members = [name for name, service in services.items() if service.sidecar]
+        yield from context_faults(content.contexts)
+        for name, each in content.contexts.items():
+            if each.insecure and content.forbid_insecure:
+                yield ("contexts", name, "insecure"), "this file forbids insecure contexts"
+        yield from secret_faults(content.secrets, members, trust_domain)
+        parts: dict[str, Iterable[tuple[yaml.Path, str]]] = {
+            "telemetry": telemetry_faults(content.telemetry),
+            "spiffe": spiffe_faults(content.spiffe),
+            "federation": federation_faults(content.federation, trust_domain),
+            "routes": routes_faults(content.routes),
+            "traffic": traffic_faults(content.traffic),
+            "gateways": gateways_faults(content.gateways),
+            "balancers": balancers_faults(content.balancers),
+        }
+        for key, faults in parts.items():
+            yield from (((key, *path), message) for path, message in faults)
+
+    def _join(
+        self, services: dict[str, Service], externals: dict[str, External], included: Included
+    ) -> dict[str, Group]:
+        """What was included takes its place beside what the file declares."""
+        for service in included.services:
+            if service.name in services:
+                self._fault(("services", service.name), f"{service.origin} declares {service.name!r} again")
+            services[service.name] = service
+        for external in included.externals:
+            if external.name in externals:
+                self._fault(("external", external.name), f"{external.origin} declares {external.name!r} again")
+            externals[external.name] = external
+        groups = {name: each for name, service in services.items() for name, each in groups_of(service).items()}
+        return groups | {each.name: each for each in included.groups}
 
     def _trust_domain(self) -> TrustDomain:
         try:
@@ -263,97 +233,17 @@ class _MeshReader:
 
     def _service(self, name: str, content: ServiceFile, trust_domain: TrustDomain) -> Service:
         path: tuple[str | int, ...] = ("services", name)
-        if not NAME.fullmatch(name):
-            self._fault(path, "a name has lower-case letters, digits and dashes, at most 63 (it becomes http://name/)")
-        try:
-            identity = trust_domain.workload(content.namespace, content.service_account or name)
-        except ValueError as error:
-            self._fault(path, str(error))
-            identity = trust_domain.nobody
-        try:
-            command = tuple(shlex.split(content.command or ""))
-        except ValueError as error:
-            self._fault((*path, "command"), f"cannot be split into words: {error}")
-            command = ()
-        calls: dict[str, Origin] = {}
-        for index, callee in enumerate(content.calls):
-            if callee in calls:
-                self._fault((*path, "calls", index), f"{callee!r} is there twice")
-            calls[callee] = self._origin((*path, "calls", index))
-        for index, domain in enumerate(content.federates_with or ()):
-            if domain not in self._content.federation:
-                hint = did_you_mean(domain, self._content.federation)
-                message = f"there is no trust domain {domain!r} under federation{hint and ', '}{hint}"
-                self._fault((*path, "federates_with", index), message)
-        return Service(
-            name,
-            identity,
-            content.protocol,
-            content.port or 0,
-            command,
-            calls,
-            content.sidecar,
-            self._origin(path),
-            tuple(dict.fromkeys(content.stores)),
-            None if content.federates_with is None else tuple(dict.fromkeys(content.federates_with)),
-            content.user or "",
-            self._files(path, content),
-            self._acme(path, content),
-            content.staple,
-        )
-
-    def _files(self, path: tuple[str | int, ...], content: ServiceFile) -> tuple[Delivery, ...]:
-        if content.files and not content.sidecar:
-            self._fault((*path, "files"), "a service without a sidecar has no identity that could be in files")
-        for below, message in files_faults(content.files):
-            self._fault((*path, "files", *below), message)
-        found = tuple(read_delivery(name, each, self._absolute) for name, each in content.files.items())
-        for each in found:
-            if each.needs_acme and content.acme is None:
-                self._fault((*path, "files", each.name), "a file is from acme, and there is no `acme` of this service")
-        return found
-
-    def _acme(self, path: tuple[str | int, ...], content: ServiceFile) -> AcmeClient | None:
-        if content.acme is None:
-            return None
-        faults = list(acme_client_faults(content.acme))
-        if not content.sidecar:
-            faults.append(((), "a service without a sidecar has nobody to give the certificate to"))
-        for below, message in faults:
-            self._fault((*path, "acme", *below), message)
-        return None if faults else read_acme_client(content.acme, self._absolute)
+        for below, message in service_faults(name, content, trust_domain, self._content.federation):
+            self._fault((*path, *below), message)
+        return read_service(name, content, trust_domain, lambda below: self._origin((*path, *below)), self._absolute)
 
     def _external(self, name: str, content: ExternalFile) -> External:
         path: tuple[str | int, ...] = ("external", name)
-        if not NAME.fullmatch(name):
-            self._fault(path, "a name has lower-case letters, digits and dashes, at most 63")
-        if not HOST.fullmatch(content.host):
-            self._fault((*path, "host"), f"{content.host!r} is no host name in lower case")
-        endpoints = [self._endpoint((*path, "endpoints", i), text) for i, text in enumerate(content.endpoints)]
-        tls = content.tls
-        tls_path = (*path, "tls") if (*path, "tls") in self._document.places else path
-        if tls.mode == "mutual" and not (tls.client_certificate and tls.private_key):
-            self._fault(tls_path, "mode mutual needs client_certificate and private_key")
-        if tls.mode != "mutual" and (tls.client_certificate or tls.private_key):
-            self._fault(tls_path, f"mode {tls.mode} shows no client certificate: use mode mutual, or leave it out")
-        server_name = tls.server_name or content.host
-        return External(
-            name=name,
-            host=content.host,
-            port=content.port,
-            plain_port=80,
-            protocol=content.protocol,
-            endpoints=tuple(endpoint for endpoint in endpoints if endpoint),
-            tls=ExternalTls(tls.mode),
-            client_certificate=self._path(tls.client_certificate),
-            private_key=self._path(tls.private_key),
-            ca_certificates=self._path(tls.ca_certificates),
-            server_name=server_name,
-            server_names=(server_name,),
-            origin=self._origin(path),
-        )
+        for below, message in external_faults(name, content):
+            self._fault((*path, *below) if (*path, *below) in self._document.places else path, message)
+        return read_external(name, content, self._origin(path), self._absolute)
 
-    def _included(self, include: Include, read_resources: ReadResources) -> Included | None:
+    def _included(self, include: Include, read_resources: ReadResources, around: Around) -> Included | None:
         """What `include` brings; None when it cannot be read, so that nothing is said about what is missing then."""
         before = len(self._faults)
         documents: list[Document] = []
@@ -367,16 +257,9 @@ class _MeshReader:
         if len(self._faults) > before:
             return None
         try:
-            return read_resources(documents)
+            return read_resources(documents, around)
         except InvalidFile as error:
             self._faults += error.faults
-            return None
-
-    def _endpoint(self, path: tuple[str | int, ...], text: str) -> tuple[str, int] | None:
-        try:
-            return read_address(text)
-        except ValueError as error:
-            self._fault(path, str(error))
             return None
 
     def _check_names(self, services: dict[str, Service], externals: dict[str, External]) -> None:
@@ -396,8 +279,10 @@ class _MeshReader:
                 self._fault(("services", name), f"has the same identity as {identities[service.identity]!r}")
             identities[service.identity] = name
 
-    def _check_calls(self, services: dict[str, Service], externals: dict[str, External], *, all_known: bool) -> None:
-        known = [*(name for name, service in services.items() if service.sidecar), *externals]
+    def _check_calls(
+        self, services: dict[str, Service], externals: dict[str, External], groups: dict[str, Group], *, all_known: bool
+    ) -> None:
+        known = [*(name for name, service in services.items() if service.sidecar), *externals, *groups]
         # A part that was set aside for its own faults is still there to be called.
         places = self._document.places
         known += [str(path[1]) for path in places if len(path) == 2 and path[0] in ("services", "external")]
@@ -408,6 +293,8 @@ class _MeshReader:
                     self._fault(path, "a service does not call itself through the mesh")
                 elif callee in services and not services[callee].sidecar:
                     self._fault(path, f"{callee!r} has no sidecar: declare it under external")
+                elif callee in services and services[callee].role is Role.AMBASSADOR:
+                    self._fault(path, f"{callee!r} has an ambassador, which nobody can call")
                 elif callee not in known and all_known:
                     hint = did_you_mean(callee, known)
                     self._fault(path, f"there is no service or external {callee!r}{hint and ', '}{hint}")
@@ -433,9 +320,6 @@ class _MeshReader:
             self._fault(("authority", "renew_after"), "must be at least 500ms and shorter than leaf_lifetime")
         for path, message in authority_faults(authority):
             self._fault(("authority", *path), message)
-
-    def _path(self, text: str | None) -> str:
-        return self._absolute(text) if text else ""
 
     def _origin(self, path: tuple[str | int, ...]) -> Origin:
         return Origin(self._document.file, self._document.place(path)[0])

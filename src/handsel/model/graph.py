@@ -15,9 +15,12 @@ from functools import cached_property
 from handsel.model.access import Labels, Mode, PeerMode, Policy, Tokens
 from handsel.model.acme_client import AcmeClient
 from handsel.model.authority import Authority
+from handsel.model.balancer import Balancer
 from handsel.model.context import Contexts
+from handsel.model.credential import Credential
 from handsel.model.delivery import Delivery
 from handsel.model.federation import Federated, SpiffeSettings
+from handsel.model.finding import Finding
 from handsel.model.gateway import Gateway, Role
 from handsel.model.origin import Origin
 from handsel.model.routing import Routes
@@ -187,6 +190,9 @@ class Mesh:
     policies: tuple[Policy, ...] = ()
     tokens: tuple[Tokens, ...] = ()
     gateways: tuple[Gateway, ...] = ()
+    balancers: tuple[Balancer, ...] = ()
+    credentials: tuple[Credential, ...] = ()
+    findings: tuple[Finding, ...] = ()
     root_namespace: str = "istio-system"
 
     def callee(self, name: str) -> Callee | None:

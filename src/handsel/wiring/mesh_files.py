@@ -10,8 +10,8 @@ from handsel.documents import yaml
 from handsel.documents.yaml import Document
 from handsel.errors import FileFault, InvalidFile
 from handsel.model import file as mesh_file
-from handsel.model.file import Included
 from handsel.model.graph import Mesh
+from handsel.model.included import Around, Included
 
 _MAXIMUM_INCLUDED_BYTES = 16 << 20
 
@@ -29,7 +29,7 @@ def load_mesh(path: Path) -> Mesh:
         folder=str(folder),
         absolute=absolute,
         include=_IncludedFiles(path.parent),
-        read_resources=lambda documents: _read_istio(documents, absolute),
+        read_resources=lambda documents, around: _read_istio(documents, around, absolute),
     )
 
 
@@ -38,17 +38,17 @@ def load_mesh_if_any(path: Path, *, must_exist: bool) -> Mesh:
     if not must_exist and not path.exists():
         return mesh_file.parse(
             b"services: {}\n", "(no mesh file)", folder=str(Path.cwd()), absolute=str, include=lambda _pattern: (),
-            read_resources=lambda _documents: Included(),
+            read_resources=lambda _documents, _around: Included(),
         )  # fmt: skip
     return load_mesh(path)
 
 
-def _read_istio(documents: Sequence[Document], absolute: Callable[[str], str]) -> Included:
+def _read_istio(documents: Sequence[Document], around: Around, absolute: Callable[[str], str]) -> Included:
     if not documents:
         return Included()
     from handsel.mesh.istio.read import read  # noqa: PLC0415  # a tenth of a second that most meshes do not need
 
-    return read(documents, absolute)
+    return read(documents, around, absolute)
 
 
 def settings_of(path: Path) -> list[tuple[str, str, str]]:

@@ -87,6 +87,10 @@ class Publishing:
             await self._publish(PlacesReported(host.agent_id, mine))
             self._written[host.agent_id] = places
 
+    async def versions(self) -> dict[Workload, int]:
+        """The number of each workload's configuration: a newer one has a higher."""
+        return await self._publications.sequences(Resources.KIND)
+
     async def follow_others(self) -> None:
         """For ever: what another server was told counts here too; the leader mends what was compiled of half of it."""
         while True:

@@ -70,6 +70,8 @@ from handsel.wiring.own_certificate import EVERYWHERE, OwnCertificate, own_name
 from handsel.wiring.publishing import Publishing, Told
 from handsel.wiring.rotation import Rotations, Surroundings
 from handsel.wiring.secrets import LARGER, Secrets
+from handsel.wiring.seeing import Around as SeenAround
+from handsel.wiring.seeing import Seeing
 from handsel.wiring.server_folder import ServerFolder
 from handsel.wiring.server_status import measure
 from handsel.wiring.storage import Storage
@@ -147,7 +149,7 @@ class Server:
         await self.publishing.compile()
         self._run(
             self._lead, self._own.keep, self._rotations.keep, self._rotations.listen, self._ledger.keep, self.jwt.keep,
-            self.bundles.keep, self.secrets.keep,
+            self.bundles.keep, self.secrets.keep, self.seeing.alerting.keep,
         )  # fmt: skip
 
     def _run(self, *loops: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -171,6 +173,13 @@ class Server:
             lambda request: self._agents.host(request), self.publishing.compile,  # noqa: PLW0108  # it comes later
         )  # fmt: skip
         self.publishing.beside = self.secrets.publications
+        self.seeing = Seeing(
+            SeenAround(
+                lambda: self.mesh, lambda: self.publishing.places, lambda: tuple(self.issuers.by_name.values()),
+                self.directory.hosts, self.publishing.versions,
+            ),
+            self.leader,
+        )  # fmt: skip
         self._rotations = Rotations(
             self.store, self.keys, self.leader,
             Surroundings(
@@ -384,7 +393,8 @@ class Server:
             )
 
         return {
-            **admin_mesh.acts(see, self.directory, self.secrets.notes),
+            **admin_mesh.acts(see, self.directory, self._notes),
+            **self.seeing.acts(),
             **admin_secrets.acts(self.secrets),
             **admin_registration.acts(self.store, self.directory, self.make_ticket, self._ban),
             **admin_acme.acts(self.store, self._acme_objects, self.domain),
@@ -405,6 +415,9 @@ class Server:
             **admin_federation.acts(self.bundles),
             **admin_people.acts(self.store, self.administrators, self.issuing, self.domain),
         }
+
+    async def _notes(self) -> list[str]:
+        return [*await self.secrets.notes(), *await self.seeing.notes()]
 
     async def _ban(self, agent_id: str) -> None:
         """An agent is not listened to any more, and what it had is revoked."""
@@ -431,13 +444,16 @@ class Server:
 
     async def _take_report(self, request: Request) -> Response:
         host = await self._agents.host(request)
-        await self.publishing.take_report(host, Report.decode(request.body))
+        report = Report.decode(request.body)
+        self.seeing.take(host, report.edges)
+        await self.publishing.take_report(host, report)
         return Response(200)
 
     async def _watch(self, request: Request) -> Stream:
         host = await self._agents.host(request)
         since = request.query.get("since", "0")
-        return Stream(self.publishing.watches.frames(host.agent_id, int(since) if since.isdecimal() else 0))
+        frames = self.publishing.watches.frames(host.agent_id, int(since) if since.isdecimal() else 0)
+        return Stream(self.seeing.following(host.agent_id, frames))
 
     async def _ready(self, _request: Request) -> Response:
         """Whether requests can be served: a server whose database is away should get none."""
@@ -450,7 +466,7 @@ class Server:
     async def _measure(self) -> Measured:
         return measure(
             self.mesh, self.publishing.places, self.issuers.mesh, self._own.certificate,
-            len(await self.directory.hosts()), await self.directory.issued_count(),
+            await self.directory.hosts(), await self.directory.issued_count(), self.seeing.alerts,
         )  # fmt: skip
 
 

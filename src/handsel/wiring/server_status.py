@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from handsel.authority.model import Host, Issuer
+from handsel.authority.model import Host, Issuer, Standing
 from handsel.link.report import WorkloadReport
 from handsel.mesh.scope import Places
 from handsel.mesh.translate import layer_of
 from handsel.model.graph import Mesh
+from handsel.model.telemetry import AlertKind
 from handsel.pki.certificate import Certificate
 from handsel.telemetry.model import CertificateEnd, Measured
 
@@ -53,7 +54,10 @@ def describe_host(host: Host) -> dict[str, Any]:
     }
 
 
-def measure(mesh: Mesh, places: Places, issuer: Issuer, own: Certificate, hosts: int, issued: int) -> Measured:
+def measure(
+    mesh: Mesh, places: Places, issuer: Issuer, own: Certificate, hosts: list[Host], issued: int,
+    alerts: Mapping[str, int],
+) -> Measured:  # fmt: skip
     """The same as numbers."""
     reports = [report for _, report in _reports(places)]
     ends = [
@@ -65,11 +69,13 @@ def measure(mesh: Mesh, places: Places, issuer: Issuer, own: Certificate, hosts:
     return Measured(
         trust_domain=str(mesh.trust_domain),
         ends=tuple(ends),
-        hosts=hosts,
+        hosts=len(hosts),
         proxies=len(reports),
         proxies_in_sync=sum(report.in_sync for report in reports),
         rejections=sum(len(report.rejections) for report in reports),
         issued=issued,
+        hosts_in_quarantine=sum(host.standing is Standing.QUARANTINED for host in hosts),
+        alerts={str(kind): alerts.get(str(kind), 0) for kind in AlertKind},
     )
 
 

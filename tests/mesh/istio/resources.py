@@ -8,7 +8,8 @@ import yaml as pyyaml
 
 from handsel.documents import yaml
 from handsel.mesh.istio.read import read
-from handsel.model.file import Included
+from handsel.model.included import Around, Included
+from handsel.pki.names import TrustDomain
 
 ENTRY = """\
 apiVersion: networking.istio.io/v1
@@ -91,9 +92,15 @@ def changed(text: str, path: str, value: Any) -> str:
 def read_files(files: dict[str, str]) -> Included:
     """All documents of these files, read together, in a folder `/mesh`."""
     documents = [document for name, text in files.items() for document in yaml.parse(text.encode(), name)]
-    return read(documents, lambda path: path if path.startswith("/") else f"/mesh/{path}")
+    around = Around(TrustDomain("mesh.internal"))
+    return read(documents, around, lambda path: path if path.startswith("/") else f"/mesh/{path}")
 
 
 def read_text(*texts: str) -> Included:
     """The same, with the files called a.yaml, b.yaml, …"""
     return read_files({f"{'abcdefgh'[index]}.yaml": text for index, text in enumerate(texts)})
+
+
+def notes_of(included: Included) -> tuple[str, ...]:
+    """What a person is told, each with its place."""
+    return tuple(str(each) for each in included.findings)

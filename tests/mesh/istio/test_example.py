@@ -23,8 +23,8 @@ from cryptography import x509
 
 from handsel.link.messages import Resources
 from handsel.link.report import WorkloadReport
-from handsel.mesh.render import protos, workload
 from handsel.mesh.compiler import Compiler
+from handsel.mesh.render import protos, workload
 from handsel.mesh.translate import translate
 from handsel.model.graph import ExternalTls
 from handsel.wiring.mesh_files import load_mesh

@@ -13,6 +13,7 @@ from tests.mesh.istio.resources import (
     changed,
     entry,
     loaded,
+    notes_of,
     read_files,
     read_text,
     rule,
@@ -123,7 +124,7 @@ def test_an_sni_alone_is_also_the_name_that_is_checked_and_a_note_says_so():
     included = read_text(entry(), rule({"mode": "SIMPLE", "sni": "other.example.com"}))
     (found,) = included.externals
     assert (found.server_name, found.server_names) == ("other.example.com", ("other.example.com",))
-    (note,) = included.notes
+    (note,) = notes_of(included)
     assert note.startswith("b.yaml:4: the certificate of 'bank' must carry the name other.example.com")
 
 
@@ -134,7 +135,7 @@ def test_names_of_the_rule_come_before_those_of_the_entry():
     assert of_entry.externals[0].server_names == ("entry.example.com",)
     of_rule = read_text(named, rule({**tls, "subjectAltNames": ["rule.example.com", "b.example.com"]}))
     assert of_rule.externals[0].server_names == ("rule.example.com", "b.example.com")
-    assert of_entry.notes == of_rule.notes == ()
+    assert of_entry.findings == of_rule.findings == ()
 
 
 def test_verification_that_is_not_skipped_may_be_said():
@@ -170,7 +171,7 @@ def test_settings_of_the_service_port_replace_those_of_the_rule():
 def test_an_edge_without_tls_is_plain_as_in_istio_and_a_note_says_why(rules, why):
     included = read_text(entry(), *rules)
     assert included.externals[0].tls is ExternalTls.DISABLE
-    assert included.notes == (f"a.yaml:4: calls to 'bank' leave the sidecar unencrypted: {why}",)
+    assert notes_of(included) == (f"a.yaml:4: calls to 'bank' leave the sidecar unencrypted: {why}",)
 
 
 @pytest.mark.parametrize(

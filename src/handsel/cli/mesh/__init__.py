@@ -8,6 +8,7 @@ from handsel.cli.lazy import LazyGroup
 
 _VERBS = {
     "config": "A stage of compiling: the graph, the plans, Envoy's configuration.",
+    "inject": "Kubernetes manifests with the sidecar in their pods.",
 }
 
 
@@ -19,4 +20,5 @@ def command() -> None:
     Examples:
       handsel mesh config --stage model
       handsel mesh config --stage xds --service web
+      handsel mesh inject -f deployment.yaml | kubectl apply -f -
     """

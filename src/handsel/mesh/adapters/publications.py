@@ -56,6 +56,12 @@ class Publications:
         )
         return [Frame(row.sequence, row.kind, row.key, row.body) for row in rows]
 
+    async def sequences(self, kind: str) -> dict[tuple[str, str], int]:
+        """The sequence of each publication of a kind, by host and key."""
+        columns = (_publications.c.host, _publications.c.key, _publications.c.sequence)
+        rows = await self._read(sa.select(*columns).where(_publications.c.kind == kind))
+        return {(row.host, row.key): row.sequence for row in rows}
+
     async def after(self, sequence: int) -> list[tuple[int, Publish]]:
         """What was published after `sequence`, by any server, each with its own."""
         rows = await self._read(

@@ -26,25 +26,21 @@ class Look:
 
     def mapping(self, value: Any, path: Path) -> dict[str, Any]:
         """`value` as a mapping; nothing is an empty one."""
-        return value if isinstance(value, dict) else self._empty({}, value, path, "a mapping")
+        if isinstance(value, dict):
+            return value
+        self._fault_of(value, path, "a mapping")
+        return {}
 
     def items(self, value: Any, path: Path) -> list[dict[str, Any]]:
         """`value` as a list of mappings; when it is none, an empty one."""
         if not isinstance(value, list):
-            return self._empty([], value, path, "a list")
+            self._fault_of(value, path, "a list")
+            return []
         wrong = [index for index, each in enumerate(value) if not isinstance(each, dict)]
         for index in wrong:
             self.fault((*path, index), f"must be a mapping, not {short(value[index])}")
         return [] if wrong else value
 
-    def text(self, value: Any, path: Path) -> str:
-        """`value` as text; nothing is empty text."""
-        if isinstance(value, str):
-            return value
-        made: str = self._empty("", value, path, "text, in quotes")
-        return made
-
-    def _empty(self, empty: Any, value: Any, path: Path, kind: str) -> Any:
+    def _fault_of(self, value: Any, path: Path, kind: str) -> None:
         if value is not None:
             self.fault(path, f"must be {kind}, not {short(value)}")
-        return empty

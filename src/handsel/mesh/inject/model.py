@@ -32,7 +32,7 @@ class Settings:
 
     `server`: its URL, else the key `server` of the ConfigMap; `pins`: of the authority's root keys, else the roots are
     `roots.pem` in the ConfigMap; `revision`: only pods with this `istio.io/rev` or with none are ours; `by_default`:
-    whether a pod is injected when neither it nor its namespace says anything.
+    whether a pod is injected when neither it nor its namespace says anything; `namespace`: of manifests that name none.
     """
 
     image: str = IMAGE
@@ -44,6 +44,7 @@ class Settings:
     interception: Interception = Interception.REDIRECT
     revision: str = ""
     by_default: bool = True
+    namespace: str = ""
 
     @property
     def reads_config_map(self) -> bool:

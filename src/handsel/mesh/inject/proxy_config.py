@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from handsel.mesh.inject import values
+from handsel.mesh.inject import commands, values
 from handsel.mesh.inject.model import Interception
 from handsel.model.faults import did_you_mean, short
 
@@ -15,13 +15,14 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MOST_WORKERS = 1024
 _DNS = "ISTIO_META_DNS_CAPTURE"
 _HONOURED = ("holdApplicationUntilProxyStarts", "concurrency", "proxyMetadata", "interceptionMode")
-_NOT_HONOURED = tuple(
-    "binaryPath caCertificatesPem configPath controlPlaneAuthPolicy customConfigFile discoveryAddress "
-    "discoveryRefreshDelay drainDuration envoyAccessLogService envoyMetricsService extraStatTags fileFlushInterval "
-    "fileFlushMinSizeKb gatewayTopology image meshId privateKeyProvider proxyAdminPort proxyBootstrapTemplatePath "
-    "proxyHeaders proxyStatsMatcher readinessProbe runtimeValues serviceCluster statNameLength statsCompression "
-    "statsdUdpAddress statusPort terminationDrainDuration tracing zipkinAddress".split()
-)
+_NOT_HONOURED = (
+    "binaryPath", "caCertificatesPem", "configPath", "controlPlaneAuthPolicy", "customConfigFile",
+    "discoveryAddress", "discoveryRefreshDelay", "drainDuration", "envoyAccessLogService", "envoyMetricsService",
+    "extraStatTags", "fileFlushInterval", "fileFlushMinSizeKb", "gatewayTopology", "image", "meshId",
+    "privateKeyProvider", "proxyAdminPort", "proxyBootstrapTemplatePath", "proxyHeaders", "proxyStatsMatcher",
+    "readinessProbe", "runtimeValues", "serviceCluster", "statNameLength", "statsCompression",
+    "statsdUdpAddress", "statusPort", "terminationDrainDuration", "tracing", "zipkinAddress",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _metadata(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ValueError(f"proxyMetadata must be a mapping, not {short(value)}")
     for name, each in value.items():
-        if not _VARIABLE.fullmatch(name) or name.startswith("HANDSEL_"):
+        if not _VARIABLE.fullmatch(name) or name.startswith("HANDSEL_") or name in commands.VARIABLES:
             raise ValueError(f"proxyMetadata: {short(name)} cannot be a variable of the sidecar")
         if not isinstance(each, str):
             raise ValueError(f"proxyMetadata: {name} must be text, in quotes, not {short(each)}")

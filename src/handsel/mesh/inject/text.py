@@ -148,7 +148,7 @@ def _read(node: yaml.Node, path: Path, places: dict[Path, tuple[int, int]]) -> V
     places.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
     if isinstance(node, yaml.SequenceNode):
         return [_read(each, (*path, index), places) for index, each in enumerate(node.value)]
-    if not isinstance(node, yaml.MappingNode):
+    if isinstance(node, yaml.ScalarNode):
         return _scalar(node.value) if _is_plain(node) else str(node.value)
     result: dict[str, Value] = {}
     for key, value in node.value:
@@ -158,9 +158,9 @@ def _read(node: yaml.Node, path: Path, places: dict[Path, tuple[int, int]]) -> V
     return result
 
 
-def _is_plain(node: yaml.Node) -> bool:
+def _is_plain(node: yaml.ScalarNode) -> bool:
     """Whether a scalar stands without quotes and without the tag of text (`!!str 1`)."""
-    usual = _RESOLVER.resolve(yaml.ScalarNode, node.value, (True, False))
+    usual = _RESOLVER.resolve(yaml.ScalarNode, node.value, (True, False))  # type: ignore[no-untyped-call]
     return not node.style and (node.tag != _STRING or usual == _STRING)
 
 

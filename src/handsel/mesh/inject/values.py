@@ -21,11 +21,13 @@ LEVELS = ("trace", "debug", "info", "warning", "error", "critical", "off")
 _INTERFACE = re.compile(r"[A-Za-z0-9_.@-]{1,15}")
 _COMPONENTS = re.compile(r"[a-z0-9_]+:[a-z]+")
 _PATH = re.compile(r"/[^\x00-\x1f:]{1,1023}")
+_DEEPEST = 20
 _SOURCES = (
-    "awsElasticBlockStore azureDisk azureFile cephfs cinder configMap csi downwardAPI emptyDir ephemeral fc flexVolume "
-    "flocker gcePersistentDisk gitRepo glusterfs hostPath image iscsi nfs persistentVolumeClaim photonPersistentDisk "
-    "portworxVolume projected quobyte rbd scaleIO secret storageos vsphereVolume"
-).split()
+    "awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "configMap", "csi", "downwardAPI",
+    "emptyDir", "ephemeral", "fc", "flexVolume", "flocker", "gcePersistentDisk", "gitRepo", "glusterfs",
+    "hostPath", "image", "iscsi", "nfs", "persistentVolumeClaim", "photonPersistentDisk", "portworxVolume",
+    "projected", "quobyte", "rbd", "scaleIO", "secret", "storageos", "vsphereVolume",
+)  # fmt: skip
 _OF_MOUNTS: Mapping[str, type] = {
     "name": str, "mountPath": str, "subPath": str, "subPathExpr": str, "mountPropagation": str,
     "recursiveReadOnly": str, "readOnly": bool,
@@ -158,9 +160,11 @@ def volume_mounts(text: str) -> tuple[dict[str, Any], ...]:
 
 def _named(text: str) -> tuple[dict[str, Any], ...]:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse)
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from error
+    _check_depth(value, 0)
     if isinstance(value, dict):
         value = [{"name": name, **_object(each)} for name, each in value.items()]
     if not isinstance(value, list):
@@ -170,6 +174,17 @@ def _named(text: str) -> tuple[dict[str, Any], ...]:
         if not isinstance(name, str) or not LABEL.fullmatch(name):
             raise ValueError(f"each needs a name of small letters, digits and dashes, not {short(name)}")
     return tuple(value)
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def _check_depth(value: Any, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise ValueError(f"nested deeper than {_DEEPEST} levels")
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_depth(each, depth + 1)
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from handsel.mesh.istio.resources import (
     VirtualService,
 )
 from handsel.model.faults import HOST, did_you_mean, short, validate
-from handsel.model.file import Included
+from handsel.model.finding import Finding, Severity
 from handsel.model.graph import External, ExternalTls, Protocol, is_address
+from handsel.model.included import Around, Included
 from handsel.model.origin import Origin
 
 _R = TypeVar("_R", ServiceEntry, DestinationRule, VirtualService)
@@ -29,7 +30,7 @@ _NO_LIMIT = timedelta(0)
 _PLAIN = ClientTls()
 
 
-def read(documents: Sequence[Document], absolute: Callable[[str], str]) -> Included:
+def read(documents: Sequence[Document], _around: Around, absolute: Callable[[str], str]) -> Included:
     """The externals that these documents declare together, and what a person must know of them.
 
     `absolute` turns a path of a resource into an absolute one. Raises `InvalidFile` with every fault found.
@@ -70,7 +71,7 @@ class _Reader:
     def __init__(self, absolute: Callable[[str], str]) -> None:
         self._absolute = absolute
         self._faults: list[FileFault] = []
-        self._notes: list[str] = []
+        self._findings: list[Finding] = []
 
     def read(self, documents: Sequence[Document]) -> Included:
         resources = [(document, self._resource(document)) for document in documents if document.value is not None]
@@ -83,7 +84,7 @@ class _Reader:
         externals = [self._external(entry, rules.get(host), routes.get(host)) for host, entry in entries.items()]
         if self._faults:
             raise InvalidFile(sorted(set(self._faults)))
-        return Included(tuple(externals), tuple(self._notes))
+        return Included(externals=tuple(externals), findings=tuple(self._findings))
 
     def _resource(self, document: Document) -> Resource | None:
         try:
@@ -236,7 +237,8 @@ class _Reader:
         self._note(entry, f"calls to {entry.name!r} leave the sidecar unencrypted: {why}")
 
     def _note(self, found: _AnyFound, text: str) -> None:
-        self._notes.append(f"{found.origin}: {text}")
+        place = found.document.place(("metadata", "name"))
+        self._findings.append(Finding(found.document.file, *place, "HM-001", Severity.MEDIUM, text, subject=found.name))
 
     def _fault(self, found: _AnyFound, path: Path, message: str) -> None:
         self._faults.append(found.document.fault(path, message))

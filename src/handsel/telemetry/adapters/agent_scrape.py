@@ -91,7 +91,9 @@ def _of_secrets(secrets: Iterable[SecretMeasured]) -> Iterator[Metric]:
 def _of_callees(sides: Sides) -> Iterator[Metric]:
     labels = ["service", "callee"]
     requests = CounterMetricFamily(
-        "handsel_proxy_requests", "Answers that a service got of a callee, by class.", labels=[*labels, "response_class"]
+        "handsel_proxy_requests",
+        "Answers that a service got of a callee, by class.",
+        labels=[*labels, "response_class"],
     )
     times = HistogramMetricFamily(
         "handsel_proxy_request_duration_seconds", "How long the callee took to answer.", labels=labels

@@ -42,8 +42,10 @@ def test_both_files_declare_the_same_external():
     native, istio = external("handsel.yaml"), external("handsel-istio.yaml")
     assert native.tls is ExternalTls.MUTUAL
     assert replace(istio, origin=native.origin, request_timeout=native.request_timeout) == native
-    assert istio.request_timeout == timedelta(seconds=5)
-    assert load_mesh(EXAMPLE / "handsel-istio.yaml").notes == ()
+    mesh = load_mesh(EXAMPLE / "handsel-istio.yaml")
+    ((rule,),) = (each.http for each in mesh.routes)
+    assert (rule.timeout, rule.to[0].callee) == (timedelta(seconds=5), "external-system")
+    assert mesh.notes == ()
 
 
 @pytest.mark.parametrize("file", ["handsel.yaml", "handsel-istio.yaml"])

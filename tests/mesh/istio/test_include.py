@@ -64,7 +64,7 @@ def test_faults_of_the_mesh_file_and_of_all_included_files_come_together(write):
 
 
 def test_nothing_is_said_about_calls_to_what_could_not_be_read(write):
-    path = write(handsel_yaml=mesh("[a.yaml]"), a_yaml=changed(ENTRY, "spec.resolution", "NONE"))
+    path = write(handsel_yaml=mesh("[a.yaml]"), a_yaml=changed(ENTRY, "spec.resolution", "SOMEHOW"))
     (fault,) = faults(path)
     assert fault.startswith("a.yaml:")
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from handsel.mesh.ir import Outbound, Route, Weighted
-from handsel.mesh.render import words
-from handsel.model.routing import Compare, HeaderChange, RequestMatch, Retry, Text
+from handsel.mesh.ir import Chain, Outbound, Route
+from handsel.mesh.render import match, words
+from handsel.mesh.render.action import action, longest_body
+from handsel.model.routing import RequestMatch
 
-_PLAIN_ONLY = {"name": ":scheme", "stringMatch": {"exact": "http"}}
+_USUAL_BODY = 4096  # Envoy's limit, unless another one is said
 _REFUSAL = "handsel: this destination is not among the service's calls\n"
 
 
@@ -29,9 +30,26 @@ def proxy(outbounds: Iterable[Outbound]) -> dict[str, Any]:
     return {**configuration, "requestHeadersToRemove": ["proxy-authorization"]}
 
 
+def front(name: str, chain: Chain) -> dict[str, Any]:
+    """What is reached through a chain of a front. HTTP/2 clients reuse connections for other hosts (RFC 9113, 9.1.1).
+
+    Such a request gets 421 and comes again on a connection of its own, instead of past what the chain would ask.
+    """
+    hosts = [_virtual_host(each.name, list(each.hosts), each.routes) for each in chain.sites]
+    taken = {host for each in chain.sites for host in each.hosts}
+    others = ("*",) if chain.server_names else chain.elsewhere
+    misdirected = [each for each in others if each not in taken]
+    if misdirected:
+        refusal = {"match": {"prefix": "/"}, "directResponse": {"status": 421}}
+        hosts.append({"name": "misdirected", "domains": misdirected, "routes": [refusal]})
+    return {**_configuration(name, hosts), "ignorePortInHostMatching": True}
+
+
 def _configuration(name: str, hosts: list[dict[str, Any]]) -> dict[str, Any]:
     # A callee whose secrets are not there yet has no cluster: its requests get 503, the others go on.
-    return {"name": name, "virtualHosts": hosts, "validateClusters": False}
+    made: dict[str, Any] = {"name": name, "virtualHosts": hosts, "validateClusters": False}
+    longest = max((longest_body(route) for host in hosts for route in host["routes"]), default=0)
+    return {**made, "maxDirectResponseBodySizeBytes": longest} if longest > _USUAL_BODY else made
 
 
 def _virtual_host(
@@ -50,97 +68,9 @@ def _domains(outbound: Outbound) -> list[str]:
 def _routes(route: Route, *, plain_only: bool) -> list[dict[str, Any]]:
     """One of Envoy's routes for each match: it knows no "or"."""
     made = []
-    for match in route.matches or (RequestMatch(),):
-        one: dict[str, Any] = {"match": _match(match, plain_only=plain_only)}
-        if route.name or match.name:
-            one["name"] = ".".join(each for each in (route.name, match.name) if each)
-        made.append(one | _action(route))
-    return made
-
-
-def _match(match: RequestMatch, *, plain_only: bool) -> dict[str, Any]:
-    made = _path(match.path)
-    pseudo = ((":method", match.method), (":scheme", match.scheme), (":authority", match.authority))
-    headers = [_header(name, text) for name, text in pseudo if text]
-    headers += [_header(name, text) for name, text in match.headers]
-    headers += [{**_header(name, text), "invertMatch": True} for name, text in match.without_headers]
-    if plain_only and not match.scheme:
-        headers.append(_PLAIN_ONLY)
-    if headers:
-        made["headers"] = headers
-    if match.query:
-        made["queryParameters"] = [_parameter(name, text) for name, text in match.query]
-    return made
-
-
-def _path(text: Text | None) -> dict[str, Any]:
-    if text is None or text.compare is Compare.PRESENT:
-        return {"prefix": "/"}
-    made: dict[str, Any] = {"caseSensitive": False} if text.ignore_case else {}
-    if text.compare is Compare.REGEX:
-        return {**made, "safeRegex": {"regex": text.value}}
-    key = {Compare.EXACT: "path", Compare.PREFIX: "prefix", Compare.SUBPATH: "pathSeparatedPrefix"}[text.compare]
-    return {**made, key: text.value}
-
-
-def _header(name: str, text: Text) -> dict[str, Any]:
-    if text.compare is Compare.PRESENT:
-        return {"name": name, "presentMatch": True}
-    return {"name": name, "stringMatch": string_match(text)}
-
-
-def _parameter(name: str, text: Text) -> dict[str, Any]:
-    if text.compare is Compare.PRESENT:
-        return {"name": name, "presentMatch": True}
-    return {"name": name, "stringMatch": string_match(text)}
-
-
-def string_match(text: Text) -> dict[str, Any]:
-    """A StringMatcher."""
-    if text.compare is Compare.REGEX:
-        return {"safeRegex": {"regex": text.value}}
-    key = "exact" if text.compare is Compare.EXACT else "prefix"
-    return {key: text.value, **({"ignoreCase": True} if text.ignore_case else {})}
-
-
-def _action(route: Route) -> dict[str, Any]:
-    if route.response is not None:
-        body = {"body": {"inlineString": route.response.body}} if route.response.body else {}
-        return {"directResponse": {"status": route.response.status, **body}}
-    action: dict[str, Any] = {
-        **_clusters(route.to),
-        "timeout": words.seconds(route.timeout) if route.timeout else "0s",
-    }
-    if route.retry is not None and route.retry.attempts:
-        action["retryPolicy"] = _retry(route.retry)
-    if route.host:
-        action["hostRewriteLiteral"] = route.host
-    return {
-        "route": action,
-        **_headers("request", route.headers.request),
-        **_headers("response", route.headers.response),
-    }
-
-
-def _clusters(to: tuple[Weighted, ...]) -> dict[str, Any]:
-    if len(to) == 1:
-        return {"cluster": to[0].upstream}
-    return {"weightedClusters": {"clusters": [{"name": each.upstream, "weight": each.weight} for each in to]}}
-
-
-def _retry(retry: Retry) -> dict[str, Any]:
-    made: dict[str, Any] = {"retryOn": ",".join(retry.on), "numRetries": retry.attempts}
-    if retry.per_try_timeout is not None:
-        made["perTryTimeout"] = words.seconds(retry.per_try_timeout)
-    return made
-
-
-def _headers(of: str, change: HeaderChange) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    said = [({"key": name, "value": value}, "OVERWRITE_IF_EXISTS_OR_ADD") for name, value in change.set]
-    said += [({"key": name, "value": value}, "APPEND_IF_EXISTS_OR_ADD") for name, value in change.add]
-    if said:
-        made[f"{of}HeadersToAdd"] = [{"header": header, "appendAction": action} for header, action in said]
-    if change.remove:
-        made[f"{of}HeadersToRemove"] = list(change.remove)
+    for each in route.matches or (RequestMatch(),):
+        one: dict[str, Any] = {"match": match.request(each, plain_only=plain_only)}
+        if route.name or each.name:
+            one["name"] = ".".join(name for name in (route.name, each.name) if name)
+        made.append(one | action(route, each))
     return made

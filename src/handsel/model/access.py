@@ -6,6 +6,10 @@ prefix or suffix, or `*` alone: present (Istio's AuthorizationPolicy, "Value mat
 
 from __future__ import annotations
 
+import difflib
+import ipaddress
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -28,7 +32,8 @@ class Mode(StrEnum):
 class PeerMode:
     """The mode of some workloads (Istio's PeerAuthentication). `namespace` empty: of the whole mesh.
 
-    `mode` None: as the next larger scope has it. `ports`: by the port at which the program listens.
+    `mode` None: as the next larger scope has it. `ports`: by the port at which the program listens. `services`: who is
+    meant, by name (the mesh file says so; Istio by `selector`).
     """
 
     name: str
@@ -37,12 +42,17 @@ class PeerMode:
     mode: Mode | None
     ports: tuple[tuple[int, Mode | None], ...] = ()
     created: str = ""
+    services: tuple[str, ...] = ()
     origin: Origin = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Who calls: each list that is not empty must have one that fits, each `not_` list none."""
+    """Who calls: each list that is not empty must have one that fits, each `not_` list none.
+
+    `callers`: those that name the service in their calls. Where there are no identities, on a port that takes
+    plaintext, that is not asked.
+    """
 
     principals: tuple[str, ...] = ()
     not_principals: tuple[str, ...] = ()
@@ -58,6 +68,7 @@ class Source:
     not_ip_blocks: tuple[str, ...] = ()
     remote_ip_blocks: tuple[str, ...] = ()
     not_remote_ip_blocks: tuple[str, ...] = ()
+    callers: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,66 @@ class Rule:
     origin: Origin = field(default=NOWHERE, compare=False)
 
 
+_KEYS = (
+    *("source.ip", "remote.ip", "source.namespace", "source.principal", "source.serviceAccount"),
+    *("request.auth.principal", "request.auth.audiences", "request.auth.presenter"),
+    *("destination.ip", "destination.port", "connection.sni"),
+)
+# A header's name is a token (RFC 9110, section 5.6.2); `:authority` and its like are HTTP/2's.
+HEADER = re.compile(r":?[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
+LONGEST_VALUE = 1024
+"""Of a text that is compared: longer ones are no names of anything, and patterns cost memory."""
+_KEYS_WITH_NAMES = re.compile(
+    rf"request\.headers\[{HEADER.pattern}\]" r"|request\.auth\.claims(?:\[[^\[\]]{1,256}\]){1,8}"
+)
+_ADDRESSES = ("source.ip", "remote.ip", "destination.ip")
+_MAXIMUM_PORT = 65535
+
+
+def condition_fault(key: str, values: Sequence[str]) -> str:
+    """What is wrong with a condition: an attribute that there is not, or values that can be none of it."""
+    if key not in _KEYS and not _KEYS_WITH_NAMES.fullmatch(key):
+        close = difflib.get_close_matches(key, (*_KEYS, "request.headers[NAME]", "request.auth.claims[NAME]"), n=1)
+        return f"no attribute is called {key[:60]!r}" + (f', did you mean "{close[0]}"?' if close else "")
+    if not values:
+        return f"{key} needs a value"
+    return next((fault for fault in (_value_fault(key, value) for value in values) if fault), "")
+
+
+def _value_fault(key: str, value: str) -> str:
+    if key in _ADDRESSES:
+        return "" if _is_block(value) else f"{value[:40]!r} is no IP address and no block such as 10.0.0.0/8"
+    if key == "destination.port" and not (value.isdecimal() and 0 < int(value) <= _MAXIMUM_PORT):
+        return f"{value[:40]!r} is no port"
+    if key == "source.serviceAccount" and "*" in value:
+        return "a service account is written out"
+    return length_fault(value)
+
+
+def pattern_fault(text: str) -> str:
+    """What is wrong with a text that is compared."""
+    if fault := length_fault(text):
+        return fault
+    if "*" in re.sub(r"\{\*\*?\}", "", text)[1:-1] or (len(text) > 1 and text[0] == text[-1] == "*"):
+        return f"{text[:40]!r}: a * stands for anything at the start or at the end only, or alone"
+    return ""
+
+
+def length_fault(text: str) -> str:
+    """What is wrong with the length of a text that is compared."""
+    if not text:
+        return "an empty text fits nothing"
+    return f"a text that is compared has at most {LONGEST_VALUE} characters" if len(text) > LONGEST_VALUE else ""
+
+
+def _is_block(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 class Action(StrEnum):
     """What a policy does with what fits. DENY is asked before ALLOW."""
 
@@ -103,13 +174,17 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Policy:
-    """Istio's AuthorizationPolicy. `namespace` empty: of every namespace. ALLOW without rules allows nothing."""
+    """Istio's AuthorizationPolicy. `namespace` empty: of every namespace. ALLOW without rules allows nothing.
+
+    `services`: who is meant, by name. Such an ALLOW takes the place of what the calls of others allow by themselves.
+    """
 
     name: str
     namespace: str
     selector: Labels
     action: Action
     rules: tuple[Rule, ...]
+    services: tuple[str, ...] = ()
     origin: Origin = field(default=NOWHERE, compare=False)
 
 
@@ -138,10 +213,14 @@ class TokenIssuer:
 
 @dataclass(frozen=True)
 class Tokens:
-    """The issuers that some workloads know (Istio's RequestAuthentication). `namespace` empty: of every namespace."""
+    """The issuers that some workloads know (Istio's RequestAuthentication). `namespace` empty: of every namespace.
+
+    `services`: who is meant, by name.
+    """
 
     name: str
     namespace: str
     selector: Labels
     issuers: tuple[TokenIssuer, ...]
+    services: tuple[str, ...] = ()
     origin: Origin = field(default=NOWHERE, compare=False)

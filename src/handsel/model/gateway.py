@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from handsel.model.access import Labels
 from handsel.model.origin import NOWHERE, Origin
+from handsel.model.traffic import ClientTls
 
 
 class Role(StrEnum):
@@ -89,11 +90,31 @@ class GatewayPort:
 
 
 @dataclass(frozen=True)
+class Legacy:
+    """What an adapter stands before: something old that is left as it is, on another host or this one.
+
+    `tls` None: plain. `http10`: it knows HTTP/1.0 only. Versions as `TLSv1`; empty: ours for third parties.
+    """
+
+    host: str
+    port: int
+    tls: ClientTls | None = None
+    minimum: str = ""
+    maximum: str = ""
+    ciphers: tuple[str, ...] = ()
+    http10: bool = False
+
+
+@dataclass(frozen=True)
 class Gateway:
-    """What some gateway workloads listen for: those with the labels `selector`."""
+    """What some gateway workloads listen for: those with the labels `selector`.
+
+    `guards`: externals to which all calls go through them, and by no other way.
+    """
 
     name: str
     namespace: str
     selector: Labels
     ports: tuple[GatewayPort, ...]
+    guards: tuple[str, ...] = ()
     origin: Origin = field(default=NOWHERE, compare=False)

@@ -1,0 +1,1 @@
+"""The load balancer: which rule takes a request, what clients see of it, what is wrong with its rules."""

@@ -13,8 +13,8 @@ import click
 from handsel.errors import InvalidFile, UsageError
 
 if TYPE_CHECKING:
-    from handsel.mesh.inject.manifests import Injection
-    from handsel.mesh.inject.model import Settings
+    from handsel.errors import FileFault
+    from handsel.mesh.inject.model import Injection, Settings
     from handsel.mesh.inject.text import Manifest
 
 _STDIN = "-"
@@ -29,21 +29,24 @@ _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,1023}")
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True,
               help="How to print the manifests; several become one List in JSON.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of standard output.")
-@click.option("--image", show_default="handsel:latest", help="The image with handsel, Envoy and nft.")
-@click.option("--server", metavar="URL", help="The server.  [default: the key `server` of the ConfigMap]")
+@click.option("--image", default="handsel:latest", show_default=True, help="The image with handsel, Envoy and nft.")
+@click.option("--server", default="", metavar="URL", help="The server.  [default: the key `server` of the ConfigMap]")
 @click.option("--pin", "pins", multiple=True, metavar="HEX",
               help="The pin of a root's key.  [default: the key `roots.pem` of the ConfigMap]")  # fmt: skip
 @click.option("--trust-domain", default="", help="The trust domain, when the roots do not say it.")
-@click.option("--config-map", show_default="handsel", metavar="NAME", help="The ConfigMap, in the pods' namespace.")
-@click.option("--audience", show_default="handsel", help="For whom the pods' tokens are: as in `registration:`.")
+@click.option(
+    "--config-map", default="handsel", show_default=True, metavar="NAME", help="The ConfigMap, in the pods' namespace."
+)
+@click.option(
+    "--audience", default="handsel", show_default=True, help="For whom the pods' tokens are: as in `registration:`."
+)
 @click.option("--interception", type=click.Choice(["REDIRECT", "TPROXY", "NONE"]), default="REDIRECT",
               show_default=True, help="How connections get to the sidecar, when a pod does not say it.")  # fmt: skip
 @click.option("--revision", default="", help="Only pods with this istio.io/rev, or with none.  [default: any]")
 @click.option("-n", "--namespace", default="", help="The namespace of manifests that name none.")
 def command(
-    files: tuple[str, ...], output: str, out: Path | None, image: str | None, server: str | None,
-    pins: tuple[str, ...], trust_domain: str, config_map: str | None, audience: str | None, interception: str,
-    revision: str, namespace: str,
+    files: tuple[str, ...], output: str, out: Path | None, image: str, server: str, pins: tuple[str, ...],
+    trust_domain: str, config_map: str, audience: str, interception: str, revision: str, namespace: str,
 ) -> None:  # fmt: skip
     """Print manifests with handsel's sidecar in their pods. Nothing is changed anywhere.
 
@@ -65,11 +68,12 @@ def command(
       handsel mesh inject -f web.yaml -f emoji.yaml --image registry.example/handsel:1.0 --out injected.yaml
       kubectl get deployment web -o yaml | handsel mesh inject -f - -o json
     """
-    from handsel.mesh.inject.model import AUDIENCE, CONFIG_MAP, IMAGE, Interception, Settings
+    from handsel.mesh.inject.model import Settings
+    from handsel.model.pod import Interception
 
     settings = Settings(
-        image or IMAGE, config_map or CONFIG_MAP, (server or "").rstrip("/"), pins, trust_domain,
-        audience or AUDIENCE, Interception(interception), revision, namespace=namespace,
+        image, config_map, server.rstrip("/"), pins, trust_domain, audience, Interception(interception), revision,
+        namespace=namespace,
     )  # fmt: skip
     _check(settings)
     manifests = _read(files)
@@ -111,7 +115,7 @@ def _read(files: Sequence[str]) -> list[Manifest]:
     from handsel.mesh.inject import text
 
     manifests: list[Manifest] = []
-    faults = []
+    faults: list[FileFault] = []
     for file in files:
         try:
             with click.open_file(file, "rb") as opened:
@@ -131,7 +135,8 @@ def _inject(manifests: Sequence[Manifest], settings: Settings) -> list[Injection
     from handsel.mesh.inject.manifests import inject, read_namespaces
 
     namespaces = read_namespaces([each.document for each in manifests])
-    injections, faults = [], []
+    injections: list[Injection] = []
+    faults: list[FileFault] = []
     for manifest in manifests:
         try:
             injections.append(inject(manifest.document, settings, namespaces))
@@ -151,8 +156,10 @@ def _yaml(manifests: Sequence[Manifest], injections: Sequence[Injection]) -> str
 
 
 def _json(injections: Sequence[Injection]) -> str:
+    from handsel.mesh.inject.manifests import flat
+
     values = [injection.value for injection in injections]
-    whole = values[0] if len(values) == 1 else {"apiVersion": "v1", "kind": "List", "items": values}
+    whole = values[0] if len(values) == 1 else {"apiVersion": "v1", "kind": "List", "items": flat(values)}
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 

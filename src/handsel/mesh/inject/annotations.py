@@ -8,13 +8,15 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from handsel.documents.yaml import Path
+from handsel.envoy.options import component_levels
 from handsel.mesh.inject import proxy_config, values
 from handsel.mesh.inject.look import Look
-from handsel.mesh.inject.model import Interception, Object
+from handsel.mesh.inject.model import Object
 from handsel.mesh.inject.proxy_config import ProxyConfig
 from handsel.mesh.inject.quantity import parse_quantity
 from handsel.mesh.inject.redirect import Redirect
 from handsel.model.faults import did_you_mean
+from handsel.model.pod import Interception
 
 INJECT = "sidecar.istio.io/inject"
 REVISION = "istio.io/rev"
@@ -37,7 +39,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     _SIDECAR + "proxyCPULimit": values.quantity,
     _SIDECAR + "proxyMemoryLimit": values.quantity,
     _SIDECAR + "logLevel": values.level,
-    _SIDECAR + "componentLogLevel": values.component_levels,
+    _SIDECAR + "componentLogLevel": component_levels,
     VOLUMES: values.volumes,
     MOUNTS: values.volume_mounts,
     _TRAFFIC + "includeOutboundIPRanges": values.ranges_or_all,
@@ -106,9 +108,6 @@ def read_wishes(annotations: Mapping[str, Any], path: Path, interception: Interc
         config=config,
         redirect=_redirect(found, mode, dns=config.dns),
     )
-    if config.hold and not wishes.native:
-        message = "holdApplicationUntilProxyStarts needs the native sidecar: take away nativeSidecar"
-        look.fault((*path, _PROXY + "config"), message)
     _note_idle(annotations, path, mode, look)
     return wishes
 

@@ -10,9 +10,9 @@ from handsel.mesh.inject import containers as made
 from handsel.mesh.inject.annotations import MOUNTS, VOLUMES, Wishes
 from handsel.mesh.inject.decide import check_other_mesh
 from handsel.mesh.inject.look import Look
-from handsel.mesh.inject.model import Interception, Object
-from handsel.mesh.inject.redirect import SIDECAR_PORTS, SIDECAR_USER
+from handsel.mesh.inject.model import Object
 from handsel.mesh.inject.values import LABEL
+from handsel.model.pod import SIDECAR_PORTS, SIDECAR_USER, Interception
 
 _CONTAINERS = ("containers", "initContainers")
 _OWN = (made.SIDECAR, made.INITIALIZER, made.REDIRECT)
@@ -26,13 +26,18 @@ def check_pod(
     found = list(_containers(spec, path, look))
     if not any(where[-2] == "containers" for _, where in found) and len(look.faults) == before:
         look.fault((*path, "containers"), "a pod has at least one container")
+    named: dict[str, Path] = {}
     for container, where in found:
         _check_container(container, where, wishes, look)
-    named = {each["name"]: (*where, "name") for each, where in found if isinstance(each.get("name"), str)}
+        name = container.get("name")
+        if isinstance(name, str) and named.setdefault(name, (*where, "name")) != (*where, "name"):
+            look.fault((*where, "name"), f"there is a container {name} already")
     check_other_mesh(named, look)
     _check_user(spec, path, wishes, look)
+    sysctls = look.mapping(spec.get("securityContext"), (*path, "securityContext")).get("sysctls")
+    look.items(sysctls or [], (*path, "securityContext", "sysctls"))
     annotations = (*path[:-1], "metadata", "annotations")
-    _check_volumes(spec, path, volumes, annotations, look)
+    _check_volumes(spec, path, volumes, wishes, annotations, look)
     _check_mounts(spec, volumes, mounts, wishes, annotations, look)
 
 
@@ -65,14 +70,15 @@ def _check_user(holder: Object, path: Path, wishes: Wishes, look: Look) -> None:
             look.fault((*path, "securityContext", key), message)
 
 
-def _check_volumes(spec: Object, path: Path, volumes: Sequence[Object], annotations: Path, look: Look) -> None:
+def _check_volumes(
+    spec: Object, path: Path, volumes: Sequence[Object], wishes: Wishes, annotations: Path, look: Look
+) -> None:
     present = spec.get("volumes")
     taken = _names(look.items(present, (*path, "volumes")) if present is not None else [])
     for volume in volumes:
         name = volume["name"]
         if name in taken:
-            ours = name.startswith("handsel-")
-            where = (*path, "volumes") if ours else (*annotations, VOLUMES)
+            where = (*annotations, VOLUMES) if volume in wishes.volumes else (*path, "volumes")
             look.fault(where, f"there is a volume {name!r} already")
         taken.add(name)
 

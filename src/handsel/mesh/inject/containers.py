@@ -8,8 +8,9 @@ from typing import Any
 
 from handsel.mesh.inject import commands
 from handsel.mesh.inject.annotations import Wishes
-from handsel.mesh.inject.model import Interception, Object, Settings
-from handsel.mesh.inject.redirect import HEALTH_PORT, SIDECAR_USER, rules
+from handsel.mesh.inject.model import Object, Settings
+from handsel.mesh.inject.redirect import rules
+from handsel.model.pod import HEALTH_PORT, SIDECAR_USER, Interception
 
 SIDECAR = "handsel-sidecar"
 INITIALIZER = "handsel-init"
@@ -38,7 +39,7 @@ def mounts(settings: Settings) -> list[Object]:
     """The sidecar's own."""
     made: list[Object] = [
         {"name": _STATE, "mountPath": commands.STATE_VOLUME},
-        {"name": _RUNTIME, "mountPath": commands.RUNTIME},
+        {"name": _RUNTIME, "mountPath": commands.RUNTIME_VOLUME},
         {"name": _TOKEN, "mountPath": commands.TOKEN_VOLUME, "readOnly": True},
     ]
     return made if settings.pins else [*made, {"name": _TRUST, "mountPath": commands.TRUST_VOLUME, "readOnly": True}]
@@ -52,7 +53,7 @@ def initializer(settings: Settings, wishes: Wishes) -> Object:
         "command": commands.join(settings),
         "env": _environment(settings),
         "resources": _resources(wishes),
-        "securityContext": _unprivileged(),
+        "securityContext": _context(wishes),
         "volumeMounts": mounts(settings),
     }
 
@@ -76,10 +77,10 @@ def sidecar(settings: Settings, wishes: Wishes, originals: Mapping[str, Object])
     made: Object = {
         "name": SIDECAR,
         "image": settings.image,
-        "command": commands.run(),
+        "command": commands.run(wishes.redirect.mode),
         "env": [*_environment(settings), *_wished_environment(wishes, originals)],
         "resources": _resources(wishes),
-        "securityContext": _unprivileged(),
+        "securityContext": _context(wishes),
         "volumeMounts": [*mounts(settings), *wishes.mounts],
         "readinessProbe": {**_READY, "periodSeconds": 15, "failureThreshold": 4},
     }
@@ -88,11 +89,11 @@ def sidecar(settings: Settings, wishes: Wishes, originals: Mapping[str, Object])
         if wishes.config.hold is not False:
             # What comes after it, in the order of the manifest, starts when this has succeeded.
             made["startupProbe"] = {**_READY, "periodSeconds": 1, "failureThreshold": 600}
+    elif wishes.config.hold:
+        # The kubelet starts the next container when this has ended.
+        made["lifecycle"] = {"postStart": {"exec": {"command": commands.wait()}}}
     if wishes.redirect.mode is Interception.TPROXY:
-        # A transparent socket needs the capability, which only root keeps; the group tells its connections apart.
-        made["securityContext"] |= {
-            "runAsUser": 0, "runAsNonRoot": False, "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
-        }  # fmt: skip
+        made["securityContext"]["capabilities"]["add"] = ["NET_ADMIN"]
     return made
 
 
@@ -130,6 +131,14 @@ def _literal(value: str) -> str:
 
 def _resources(wishes: Wishes) -> Object:
     return {part: dict(each) for part, each in wishes.resources.items()}
+
+
+def _context(wishes: Wishes) -> Object:
+    """Of the two that share the agent's state, whose folder is one user's."""
+    if wishes.redirect.mode is not Interception.TPROXY:
+        return _unprivileged()
+    # A transparent socket needs a capability, which only root keeps; the group tells the sidecar's connections apart.
+    return _unprivileged() | {"runAsUser": 0, "runAsNonRoot": False}
 
 
 def _unprivileged() -> Object:

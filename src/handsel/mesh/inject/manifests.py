@@ -69,16 +69,30 @@ def read_namespaces(documents: Sequence[Document]) -> Namespaces:
     return found
 
 
+def flat(manifests: Sequence[Value]) -> list[Value]:
+    """Manifests, with those in lists of them in their places."""
+    found: list[Value] = []
+    for each in manifests:
+        items = _items(each)
+        found += [each] if items is None else flat(items)
+    return found
+
+
 def _manifests(value: Value, path: Path) -> Iterator[tuple[Object, Path]]:
     """A manifest, or those in a list of them."""
-    if not isinstance(value, dict):
-        return
-    items = value.get("items")
-    if value.get("kind") == "List" and _group(value) == "" and isinstance(items, list):
-        for index, each in enumerate(items):
-            yield from _manifests(each, (*path, "items", index))
-    else:
+    items = _items(value)
+    for index, each in enumerate(items or ()):
+        yield from _manifests(each, (*path, "items", index))
+    if items is None and isinstance(value, dict):
         yield value, path
+
+
+def _items(value: Value) -> list[Value] | None:
+    """The manifests in a `List`; `None` for anything else."""
+    if not isinstance(value, dict) or value.get("kind") != "List" or _group(value) != "":
+        return None
+    items = value.get("items")
+    return items if isinstance(items, list) else None
 
 
 def _pod(manifest: Object, path: Path, settings: Settings) -> Pod | None:

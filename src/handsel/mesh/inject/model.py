@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from handsel.documents.yaml import Path, Value
 from handsel.errors import FileFault
+from handsel.model.pod import Interception
 
 IMAGE = "handsel:latest"
 CONFIG_MAP = "handsel"
@@ -16,14 +16,6 @@ AUDIENCE = "handsel"
 
 Object = dict[str, Any]
 """A part of a manifest, as JSON has it."""
-
-
-class Interception(StrEnum):
-    """How connections of a pod get to its sidecar."""
-
-    REDIRECT = "REDIRECT"
-    TPROXY = "TPROXY"
-    NONE = "NONE"
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,14 @@ from handsel.mesh.inject.annotations import Wishes, read_wishes
 from handsel.mesh.inject.checks import check_pod
 from handsel.mesh.inject.decide import why_not
 from handsel.mesh.inject.look import Look
-from handsel.mesh.inject.model import Interception, Object, Pod, Settings
+from handsel.mesh.inject.model import Object, Pod, Settings
 from handsel.mesh.inject.probes import rewrite
+from handsel.model.pod import Interception
 
 STATUS = "handsel/injected"
 """The annotation that says what was put in."""
 _JOBS = ("Job", "CronJob")
+_USUAL_PORTS = {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
 
 
 def patched_pod(
@@ -61,6 +63,7 @@ def _spec(
 ) -> tuple[Object, dict[str, list[str]]]:
     programs, starters, originals = _led(spec, path, wishes, look)
     own_first: list[Object] = []
+    before: list[Object] = []
     if wishes.redirect.mode is not Interception.NONE:
         own_first.append(made.redirect(settings, wishes))
     own_first.append(made.initializer(settings, wishes))
@@ -71,15 +74,27 @@ def _spec(
         starters = [*own_first, sidecar, *starters]
     else:
         # Last, because nothing would answer the redirected connections of the application's init containers.
-        starters, own_last = [*starters, *own_first], [sidecar]
+        starters = [*starters, *own_first]
+        # What is to wait for it comes after it.
+        before, own_last = ([sidecar], []) if wishes.config.hold else ([], [sidecar])
     volumes = made.volumes(settings, wishes)
     added = {
         "initContainers": _names([*own_first, *([sidecar] if wishes.native else [])]),
-        "containers": _names(own_last),
+        "containers": _names([*before, *own_last]),
         "volumes": _names(volumes),
     }
-    new = spec | {"initContainers": starters, "containers": [*programs, *own_last]}
+    new = spec | {"initContainers": starters, "containers": [*before, *programs, *own_last]}
+    if wishes.redirect.mode is not Interception.NONE:
+        new["securityContext"] = _with_usual_ports(spec.get("securityContext") or {})
     return new | {"volumes": [*(spec.get("volumes") or ()), *volumes]}, added
+
+
+def _with_usual_ports(context: Mapping[str, Any]) -> Object:
+    """The sidecar, which is nobody, listens where names of callees lead: at ports such as 80 (a safe sysctl)."""
+    present = context.get("sysctls") or []
+    if any(isinstance(each, dict) and each.get("name") == _USUAL_PORTS["name"] for each in present):
+        return dict(context)
+    return {**context, "sysctls": [*present, _USUAL_PORTS]}
 
 
 def _led(
@@ -107,5 +122,7 @@ def _names(items: Sequence[Object]) -> list[str]:
 def _note(pod: Pod, wishes: Wishes, look: Look) -> None:
     if pod.kind in _JOBS and not wishes.native:
         look.note(pod.path, f"{pod} never ends: an ordinary container of the sidecar runs on. Take the native one")
+    if wishes.redirect.mode is not Interception.NONE and not wishes.redirect.dns:
+        look.note(pod.path, f"{pod}: with ISTIO_META_DNS_CAPTURE off, names of callees lead past the sidecar")
     if wishes.redirect.mode is Interception.TPROXY:
         look.note(pod.path, f"{pod}: TPROXY needs a sidecar that runs as root with NET_ADMIN")

@@ -12,7 +12,7 @@ from typing import Any
 from handsel.documents.yaml import Path
 from handsel.mesh.inject.look import Look
 from handsel.mesh.inject.model import Object
-from handsel.mesh.inject.redirect import STATUS_PORT
+from handsel.model.pod import STATUS_PORT
 
 _PROBES = {"livenessProbe": "livez", "readinessProbe": "readyz", "startupProbe": "startupz"}
 _HOOKS = {"postStart": "poststartz", "preStop": "prestopz"}

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from handsel.mesh.inject import commands, values
-from handsel.mesh.inject.model import Interception
 from handsel.model.faults import did_you_mean, short
+from handsel.model.pod import Interception
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MOST_WORKERS = 1024
@@ -38,8 +38,8 @@ class ProxyConfig:
 
     @property
     def dns(self) -> bool:
-        """Whether names are looked up by way of the sidecar."""
-        return self.metadata.get(_DNS) == "true"
+        """Whether names are looked up by way of the sidecar, as calls by name need it."""
+        return self.metadata.get(_DNS, "true") == "true"
 
 
 def read(text: str) -> ProxyConfig:

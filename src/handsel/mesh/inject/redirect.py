@@ -10,17 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
-from handsel.mesh.inject.model import Interception
-
-OUTBOUND_PORT = 15001
-INBOUND_PORT = 15006
-TUNNEL_PORT = 15008
-STATUS_PORT = 15020
-HEALTH_PORT = 15021
-DNS_PORT = 15053
-SIDECAR_PORTS = (OUTBOUND_PORT, INBOUND_PORT, TUNNEL_PORT, STATUS_PORT, HEALTH_PORT, DNS_PORT)
-SIDECAR_USER = 1337
-"""The sidecar's user and group."""
+from handsel.model.pod import (
+    DNS_PORT,
+    HEALTH_PORT,
+    INBOUND_PORT,
+    OUTBOUND_PORT,
+    SIDECAR_USER,
+    STATUS_PORT,
+    TUNNEL_PORT,
+    Interception,
+)
 
 # Where Envoy connects from when it hands a connection to the program (Istio's InboundPassthroughBindIpv4).
 _PASSTHROUGH = "127.0.0.6"

@@ -16,13 +16,16 @@ from typing import Any
 import yaml
 
 from handsel.documents import yaml as documents
-from handsel.documents import yaml_text
 from handsel.documents.yaml import Document, Path, Value
 from handsel.errors import Bug
 from handsel.mesh.inject.patch import Operation, steps
 
 _MERGE = "tag:yaml.org,2002:merge"
 _STRING = "tag:yaml.org,2002:str"
+_MAPPING = "tag:yaml.org,2002:map"
+_SEQUENCE = "tag:yaml.org,2002:seq"
+# Text that every reader takes for text, unless it is a word such as `yes`.
+_SAFE = re.compile(r"[A-Za-z/][A-Za-z0-9/_.+@-]*")
 _TRUE = {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"}
 _FALSE = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"}
 _NULL = {"", "~", "null", "Null", "NULL"}
@@ -113,8 +116,20 @@ def _as_node(node: Any) -> yaml.Node:
 
 
 def _node_of(value: Any) -> yaml.Node:
-    composed = yaml.compose(yaml_text.write({"value": value}), Loader=yaml.CSafeLoader)
-    return _child(_as_node(composed), "value")
+    """A tree for a new value, readable: text of several lines as lines, JSON without backslashes."""
+    if isinstance(value, dict):
+        return yaml.MappingNode(
+            _MAPPING, [(_node_of(key), _node_of(each)) for key, each in value.items()], flow_style=False
+        )
+    if isinstance(value, list):
+        flow = all(isinstance(each, str | int) and "\n" not in str(each) for each in value)
+        return yaml.SequenceNode(_SEQUENCE, [_node_of(each) for each in value], flow_style=flow)
+    if not isinstance(value, str):
+        text = json.dumps(value)
+        return yaml.ScalarNode(_usual_tag(text), text)
+    if _SAFE.fullmatch(value) and _scalar(value) == value:
+        return yaml.ScalarNode(_usual_tag(value), value)
+    return yaml.ScalarNode(_STRING, value, style="|" if "\n" in value else "'" if '"' in value else '"')
 
 
 def _expand(node: yaml.Node) -> yaml.Node:
@@ -125,14 +140,16 @@ def _expand(node: yaml.Node) -> yaml.Node:
             if key.tag == _MERGE:
                 merged.update(_merged(_expand(value)))
             else:
-                own[key.value] = (key, _expand(value))
+                own[key.value] = (_expand(key), _expand(value))
         # In the order of the file for what stands there, then what was merged.
         pairs = list((own | {name: pair for name, pair in merged.items() if name not in own}).values())
         return yaml.MappingNode(node.tag, pairs, node.start_mark, node.end_mark, node.flow_style)
     if isinstance(node, yaml.SequenceNode):
         items = [_expand(each) for each in node.value]
         return yaml.SequenceNode(node.tag, items, node.start_mark, node.end_mark, node.flow_style)
-    return node
+    if not isinstance(node, yaml.ScalarNode):
+        raise Bug(f"no node of YAML: {type(node).__name__}")
+    return yaml.ScalarNode(node.tag, node.value, node.start_mark, node.end_mark, node.style)
 
 
 def _merged(value: yaml.Node) -> dict[str, tuple[yaml.Node, yaml.Node]]:
@@ -160,8 +177,13 @@ def _read(node: yaml.Node, path: Path, places: dict[Path, tuple[int, int]]) -> V
 
 def _is_plain(node: yaml.ScalarNode) -> bool:
     """Whether a scalar stands without quotes and without the tag of text (`!!str 1`)."""
-    usual = _RESOLVER.resolve(yaml.ScalarNode, node.value, (True, False))  # type: ignore[no-untyped-call]
-    return not node.style and (node.tag != _STRING or usual == _STRING)
+    return not node.style and (node.tag != _STRING or _usual_tag(node.value) == _STRING)
+
+
+def _usual_tag(text: str) -> str:
+    """The tag that PyYAML gives to plain text, and does not write therefore."""
+    tag: str = _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    return tag
 
 
 def _scalar(text: str) -> Value:

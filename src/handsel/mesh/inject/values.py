@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from typing import Any, TypeVar
 
 from handsel.documents import yaml
+from handsel.envoy.options import LEVELS
 from handsel.errors import InvalidFile
 from handsel.mesh.inject.quantity import parse_quantity
 from handsel.mesh.inject.redirect import Network
@@ -16,10 +17,7 @@ from handsel.model.faults import did_you_mean, short
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """RFC 1123."""
-LEVELS = ("trace", "debug", "info", "warning", "error", "critical", "off")
-"""Envoy's."""
 _INTERFACE = re.compile(r"[A-Za-z0-9_.@-]{1,15}")
-_COMPONENTS = re.compile(r"[a-z0-9_]+:[a-z]+")
 _PATH = re.compile(r"/[^\x00-\x1f:]{1,1023}")
 _DEEPEST = 20
 _SOURCES = (
@@ -56,15 +54,6 @@ def quantity(text: str) -> str:
 
 def level(text: str) -> str:
     return one_of(LEVELS)(text)
-
-
-def component_levels(text: str) -> str:
-    """`http:debug,upstream:info`"""
-    for part in text.split(","):
-        if not _COMPONENTS.fullmatch(part):
-            raise ValueError(f'must be "component:level,…", not {short(text)}')
-        level(part.partition(":")[2])
-    return text
 
 
 def one_of(known: tuple[str, ...]) -> Callable[[str], str]:

@@ -1,6 +1,7 @@
 """What a workload's stub resolver answers: the names of its callees, and that there are no others (RFC 1035).
 
-It asks nobody: a name that a program may not call must not leave its namespace, not even as a question.
+It asks nobody: a name that a program may not call must not leave its namespace, not even as a question. (A pod is no
+such place: there `adapters/pod_names.py` asks on.)
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ def answer(query: bytes, names: Mapping[str, str]) -> bytes | None:
         return _cannot_read(query)
     reply.set_rcode(_decide(asked, reply, names))
     return reply.to_wire(max_size=512)
+
+
+def is_unknown(reply: bytes) -> bool:
+    """Whether an answer says that there is no such name."""
+    return reply[3] & 0x0F == dns.rcode.NXDOMAIN
 
 
 def _decide(asked: dns.message.Message, reply: dns.message.Message, names: Mapping[str, str]) -> dns.rcode.Rcode:

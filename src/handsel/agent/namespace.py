@@ -1,9 +1,9 @@
 """A network namespace for each workload (`--strict`): how it is called, what it has, what its firewall does.
 
 It has a loopback interface and no other: there is no way out that would have to be forbidden. The workload's proxy
-stays outside and listens inside, so that a call to a callee is taken there and goes on as mutual TLS. Every IPv4 address
-is local to it, so that a call to anybody else gets as far as the firewall, which leads it to one who refuses it and says
-so; IPv6 has `::1` alone, and no route.
+stays outside and listens inside, so that a call to a callee is taken there and goes on as mutual TLS. Every IPv4
+address is local to it, so that a call to anybody else gets as far as the firewall, which leads it to one who refuses it
+and says so; IPv6 has `::1` alone, and no route.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def rules(refusing: int) -> str:
 table inet handsel
 delete table inet handsel
 table inet handsel {{
-  chain redirect {{
-    type nat hook output priority dstnat; policy accept;
+  chain turn_back {{
+    type nat hook output priority -100; policy accept;
     udp dport 53 dnat ip to {stub}:{port}
     ip daddr != 127.0.0.0/8 meta l4proto tcp dnat ip to {stub}:{refusing}
   }}
@@ -59,7 +59,7 @@ def missing(*, rights: bool, programs: Mapping[str, bool]) -> tuple[str, str]:
 
     `programs`: which of `ip` and `nft` are there.
     """
-    lacking = ([] if rights else ["the rights of root (CAP_NET_ADMIN and CAP_SYS_ADMIN)"]) + [
+    lacking = ([] if rights else ["the rights of root (CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SETPCAP)"]) + [
         f"the program {each}" for each in _PROGRAMS if not programs.get(each)
     ]
     packages = [package for each, package in _PROGRAMS.items() if not programs.get(each)]

@@ -9,17 +9,17 @@ import asyncio
 import shutil
 import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+
+import structlog
 
 from handsel.agent import namespace
-from handsel.agent.adapters.host import launch, rights
-from handsel.agent.adapters.resolver import Refuser, Stub
+from handsel.agent.adapters.host import rights
+from handsel.agent.adapters.host.network import inside
 from handsel.agent.namespace import Refusals
 from handsel.errors import StateError
 
-_T = TypeVar("_T")
+_log = structlog.get_logger("handsel.agent")
 _SECONDS = 10.0
 _FOLDER = Path(namespace.FOLDER)
 Names = Callable[[str], Mapping[str, str]]
@@ -31,20 +31,6 @@ def check() -> None:
     what, next_step = namespace.missing(rights=rights.may_isolate(), programs=programs)
     if what:
         raise StateError(f"--strict needs {what}", next_step=f"{next_step}; without --strict it works as it is")
-
-
-def inside(path: str, action: Callable[[], _T]) -> _T:
-    """What `action` gives, done in a network namespace (the one we are in when `path` is empty). Raises `OSError`."""
-    if not path:
-        return action()
-
-    def enter() -> _T:
-        launch.enter_network(path)
-        return action()
-
-    # A thread of its own, which ends: no other work is ever done in there by mistake.
-    with ThreadPoolExecutor(1) as own:
-        return own.submit(enter).result()
 
 
 def there(state: Path) -> list[str]:
@@ -69,11 +55,18 @@ class Space:
                 remove(name)
             _run(["ip", "netns", "add", name])
         _run(["ip", "-n", name, "-batch", "-"], namespace.SETUP)
+        from handsel.agent.adapters.resolver import Refuser, Stub  # noqa: PLC0415  # heavy; only who is strict needs it
+
         try:
             self._stub, self.refuser = inside(self.path, lambda: (Stub(names), Refuser(service)))
         except OSError as error:
             raise StateError(f"nobody can listen in the network namespace {name}: {error.strerror}") from error
-        inside(self.path, lambda: _run(["nft", "-f", "-"], namespace.rules(self.refuser.port)))
+        try:
+            inside(self.path, lambda: _run(["nft", "-f", "-"], namespace.rules(self.refuser.port)))
+        except StateError:
+            self._stub.socket.close()
+            self.refuser.socket.close()
+            raise
 
     def start(self) -> None:
         self._stub.start()
@@ -103,11 +96,16 @@ class Namespaces:
             self._by_service.pop(service).close()
         names = {namespace.name(str(self._state), each) for each in wanted}
         for name in set(there(self._state)) - names:
-            await asyncio.to_thread(remove, name)
+            await asyncio.to_thread(_remove_left, name)
         new = sorted(wanted - self._by_service.keys())
-        for service, space in zip(new, await asyncio.gather(*map(self._open, new)), strict=True):
-            self._by_service[service] = space
-            space.start()
+        opened = await asyncio.gather(*map(self._open, new), return_exceptions=True)
+        for service, space in zip(new, opened, strict=True):
+            if isinstance(space, Space):
+                self._by_service[service] = space
+                space.start()
+        for failed in opened:
+            if isinstance(failed, BaseException):
+                raise failed
 
     def path(self, service: str) -> str:
         """Where the namespace of a workload is; empty when it has none."""
@@ -134,6 +132,14 @@ class Namespaces:
     async def _open(self, service: str) -> Space:
         name = namespace.name(str(self._state), service)
         return await asyncio.to_thread(Space, name, service, lambda: self._names(service))
+
+
+def _remove_left(name: str) -> None:
+    """What another left is in nobody's way, and may be another's to take away."""
+    try:
+        remove(name)
+    except StateError as error:
+        _log.warning("a network namespace is left", namespace=name, problem=str(error))
 
 
 def _is_alive(path: str) -> bool:

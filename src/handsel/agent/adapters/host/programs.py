@@ -10,17 +10,20 @@ import errno
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from handsel.agent import renewal
 from handsel.agent.adapters.host import launch
+from handsel.agent.adapters.host.network import inside
 from handsel.agent.holdings import program_environment
 from handsel.agent.model import Start
 from handsel.envoy.adapters import process
@@ -48,7 +51,7 @@ class Program:
         self.service = service
         self._program = command
         owner = (start.owner.uid, start.owner.gid) if start.owner else None
-        self._command = launch.command(command, owner, start.hosts)
+        self._command = launch.command(command, owner, start.hosts, start.network)
         variables = {**start.environment, "PYTHONUNBUFFERED": "1"}
         self._environment = program_environment(os.environ, variables, Path(sys.executable).parent)
         self._place = place
@@ -139,15 +142,21 @@ async def end_left_behind(records: Sequence[Path]) -> list[str]:
     return ended
 
 
-async def wait_until_listening(port: int, seconds: float, gone: asyncio.Event | None = None) -> bool:
-    """Whether somebody accepts connections on a loopback port within so many seconds."""
+async def wait_until_listening(
+    port: int, seconds: float, gone: asyncio.Event | None = None, *, network: str = ""
+) -> bool:
+    """Whether somebody accepts connections on a loopback port within so many seconds. `network`: see `Start`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not (gone and gone.is_set()):
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
-            continue
-        writer.close()
-        return True
+        if await asyncio.to_thread(inside, network, partial(_accepts, port)):
+            return True
+        await asyncio.sleep(0.05)
     return False
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True

@@ -14,8 +14,9 @@ from handsel.agent.users import AUTO, own_user
 from handsel.errors import StateError
 
 # capabilities(7)
-_CHOWN, _SETGID, _SETUID, _BIND, _ADMIN = 0, 6, 7, 10, 21
+_CHOWN, _SETGID, _SETUID, _SETPCAP, _BIND, _NETWORK, _ADMIN = 0, 6, 7, 8, 10, 12, 21
 _HTTP = 80
+_UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 _random = random.SystemRandom()
 
 
@@ -29,9 +30,22 @@ def may_use_usual_ports() -> bool:
     return _has(_BIND)
 
 
+def usual_ports_are_free() -> bool:
+    """Whether anybody may listen at them here, as in a pod that says so (ip(7), ip_unprivileged_port_start)."""
+    try:
+        return int(_UNPRIVILEGED.read_text()) <= _HTTP
+    except (OSError, ValueError):
+        return False
+
+
 def may_set_names() -> bool:
     """The same, and whether this process can give a program names of its own, which takes a mount."""
     return _has(_BIND, _ADMIN)
+
+
+def may_isolate() -> bool:
+    """Whether programs can be given network namespaces of their own, with names and a firewall in them."""
+    return _has(_SETPCAP, _BIND, _NETWORK, _ADMIN)
 
 
 def find_owner(user: str, place: Path, service: str, taken: set[int]) -> Owner:

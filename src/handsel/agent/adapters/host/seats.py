@@ -9,10 +9,12 @@ from pathlib import Path
 import structlog
 
 from handsel.agent import holdings as held
+from handsel.agent import pod
 from handsel.agent.adapters.host import rights
 from handsel.agent.adapters.host.ports import chooser
 from handsel.agent.model import Holdings, Owner, Workload
 from handsel.errors import StateError
+from handsel.model.pod import SIDECAR_PORTS
 
 _log = structlog.get_logger("handsel.agent")
 _HOSTS = Path("/etc/hosts")
@@ -21,12 +23,13 @@ _HOSTS = Path("/etc/hosts")
 class Seats:
     """Chooses for the workloads of one state folder. `address`: where other hosts reach this one.
 
-    `has_names`: whether names of callees can lead to the proxies.
+    `has_names`: whether names of callees can lead to the proxies. `in_pod`: the mesh ports are those of a pod.
     """
 
-    def __init__(self, place: Path, address: str, *, has_names: bool) -> None:
+    def __init__(self, place: Path, address: str, *, has_names: bool, in_pod: bool = False) -> None:
         self._place = place
         self._address = address
+        self._in_pod = in_pod
         self.has_users, self.has_names = rights.may_set_users(), has_names
         self.problems: dict[str, str] = {}
 
@@ -35,6 +38,8 @@ class Seats:
         free, address = self._port_chooser(holdings), self._address_chooser(holdings)
         for workload in holdings.workloads.values():
             chosen = replace(held.choose_ports(workload, free, address), owner=self._owner(workload, holdings))
+            if self._in_pod and chosen.ports:
+                chosen = replace(chosen, ports=pod.in_front_of(chosen.ports))
             holdings = holdings.with_workload(chosen)
         return holdings
 
@@ -69,7 +74,7 @@ class Seats:
     def _port_chooser(self, holdings: Holdings) -> Callable[[], int]:
         taken = {port for each in holdings.workloads.values() if each.ports for port in each.ports.all()}
         taken |= {each.assigned.port for each in holdings.workloads.values()}
-        return chooser(taken, self._address)
+        return chooser(taken | set(SIDECAR_PORTS), self._address)
 
     def _address_chooser(self, holdings: Holdings) -> Callable[[], str] | None:
         if not self.has_names:

@@ -21,7 +21,7 @@ def _of_proxy(service: str, counts: ProxyCounts) -> Iterator[Edge]:
                 connections=side.connections,
                 # Of answers, since on layer 4 Envoy counts a connection as a request.
                 requests=sum(side.responses.values()),
-                errors=side.responses.get("5xx", 0),
+                errors=side.errors,
                 failures=max(side.failures, _refused(side)),
                 bytes=side.received + side.sent,
                 tls_versions=side.tls_versions,

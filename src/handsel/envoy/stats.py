@@ -17,11 +17,12 @@ _OWN = "_"
 _TLS = r"ssl\.(?:versions|curves)\.\S+|ssl\.fail_verify_\w+|ssl\.connection_error"
 _CLUSTER = re.compile(
     r"cluster\.(?P<name>\S+?)\.(?P<what>upstream_cx_(?:total|active|connect_fail|rx_bytes_total|tx_bytes_total)"
-    rf"|upstream_rq_(?:total|[1-5]xx|time)|{_TLS})"
+    rf"|upstream_rq_(?:total|[1-5]xx|time)|grpc\.\d{{1,2}}|{_TLS})"
 )
 _INBOUND = re.compile(
     rf"(?P<door>listener|http)\.inbound(?:\.(?!worker_)[^.]+)?\.(?P<what>downstream_cx_total|downstream_rq_(?:total|[1-5]xx)|{_TLS})"
 )
+_PLAINTEXT = "tls_inspector.tls_not_found"
 _DENIED = re.compile(r"(?:http\.)?inbound(?:\.[^.]+)?\.rbac\.denied")
 _BUCKET = re.compile(r"B([\d.e+]+)\(\d+,(\d+)\)")
 
@@ -30,9 +31,9 @@ _BUCKET = re.compile(r"B([\d.e+]+)\(\d+,(\d+)\)")
 class Counts:
     """What was counted on one side of a proxy since it started.
 
-    `failures`: connections that could not be made; `responses` by class, such as `5xx`; `received` and `sent` are
-    bytes; `tls_versions` and `tls_groups` count handshakes; `refused` counts connections and requests by reason;
-    `times`: how many requests took at most so many milliseconds.
+    `failures`: connections that could not be made; `responses` by class, such as `5xx`, and for gRPC also by the name
+    of the status; `received` and `sent` are bytes; `tls_versions` and `tls_groups` count handshakes; `refused` counts
+    connections and requests by reason; `times`: how many requests took at most so many milliseconds.
     """
 
     connections: int = 0
@@ -42,18 +43,28 @@ class Counts:
     received: int = 0
     sent: int = 0
     responses: Mapping[str, int] = field(default_factory=dict)
+    grpc: Mapping[str, int] = field(default_factory=dict)
     tls_versions: Mapping[str, int] = field(default_factory=dict)
     tls_groups: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
     times: Mapping[float, int] = field(default_factory=dict)
 
+    @property
+    def errors(self) -> int:
+        """Requests that failed: answers from 500 on, or another gRPC status than OK, which comes with an HTTP 200."""
+        return max(self.responses.get("5xx", 0), sum(self.grpc.values()) - self.grpc.get("OK", 0))
+
 
 @dataclass(frozen=True)
 class ProxyCounts:
-    """What one proxy counted: `inbound` at its mesh ports, `callees` by name."""
+    """What one proxy counted: `inbound` at its mesh ports, `callees` by name.
+
+    `plaintext`: connections without TLS at ports that look which it is.
+    """
 
     inbound: Counts = field(default_factory=Counts)
     callees: Mapping[str, Counts] = field(default_factory=dict)
+    plaintext: int = 0
 
 
 _REASONS = {
@@ -64,6 +75,12 @@ _REASONS = {
     "connection_error": "handshake",
 }
 """Envoy's words for why TLS was refused, and ours."""
+_GRPC = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)  # fmt: skip
+"""gRPC's statuses, by number (grpc/doc/statuscodes.md)."""
 _NUMBERS = {
     "upstream_cx_total": "connections", "downstream_cx_total": "connections", "upstream_cx_active": "active",
     "upstream_cx_connect_fail": "failures", "upstream_rq_total": "requests", "downstream_rq_total": "requests",
@@ -88,6 +105,9 @@ class _Counting:
         if what in _NUMBERS:
             name = _NUMBERS[what]
             self.numbers[name] = self.numbers.get(name, 0) + number
+        elif what.startswith("grpc."):
+            status = int(what.removeprefix("grpc."))
+            self._count("grpc", _GRPC[status] if status < len(_GRPC) else "UNKNOWN", number)
         elif what.startswith("ssl.versions."):
             self._count("tls_versions", what.removeprefix("ssl.versions."), number)
         elif what.startswith("ssl.curves."):
@@ -110,7 +130,7 @@ class _Counting:
 
 def parse(text: str) -> ProxyCounts:
     """The statistics in the answer to `TARGET`. Lines that are none of ours are passed over."""
-    inbound = _Counting()
+    inbound, plaintext = _Counting(), 0
     callees: dict[str, _Counting] = {}
     for line in text.splitlines():
         name, _, value = line.partition(": ")
@@ -124,9 +144,11 @@ def parse(text: str) -> ProxyCounts:
                 callees.setdefault(callee, _Counting()).add(found["what"], value)
         elif (found := _INBOUND.fullmatch(name)) and not _is_repeated(found["door"], found["what"]):
             inbound.add(found["what"], value)
+        elif name == _PLAINTEXT and value.isdecimal():
+            plaintext = int(value)
         elif _DENIED.fullmatch(name):
             inbound.deny(value)
-    return ProxyCounts(inbound.done(), {name: each.done() for name, each in callees.items()})
+    return ProxyCounts(inbound.done(), {name: each.done() for name, each in callees.items()}, plaintext)
 
 
 def _is_repeated(door: str, what: str) -> bool:

@@ -1,10 +1,13 @@
-"""What the mesh file says of what is seen: the calls that it allows, and where in it a resource of a proxy comes from."""
+"""What the mesh file says of what is seen: the calls it allows, and where in it a proxy's resource comes from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from handsel.model.graph import External, ExternalTls, Mesh, Origin
+from handsel.model.gateway import Role
+from handsel.model.graph import External, ExternalTls, Mesh
+from handsel.model.origin import Origin
+from handsel.telemetry.edges import Pair
 from handsel.telemetry.graph import Declared, Encryption
 
 _EXTERNAL = {
@@ -16,17 +19,20 @@ _EXTERNAL = {
 _DOORS = ("outbound.", "name.")
 
 
-def declared(mesh: Mesh) -> list[Declared]:
-    """Every call that the mesh file has, in its order."""
-    found = []
-    for caller in mesh.members.values():
-        for name in caller.calls:
-            external = mesh.externals.get(name)
-            callee = external or mesh.members.get(name)
-            protocol = str(callee.protocol) if callee else ""
-            encryption = _EXTERNAL[external.tls] if external else Encryption.MUTUAL
-            found.append(Declared(caller.name, name, protocol, encryption, external is not None))
-    return found
+def declared(mesh: Mesh, seen: Iterable[Pair] = ()) -> list[Declared]:
+    """Every call that the mesh file has, in its order, and of those `seen` what a gateway was told by rules."""
+    pairs = {(caller.name, name): None for caller in mesh.members.values() for name in caller.calls}
+    for caller_name, name in seen:
+        caller = mesh.members.get(caller_name)
+        if caller is not None and caller.role is not Role.SIDECAR and mesh.callee(name) is not None:
+            pairs[caller_name, name] = None
+    return [_declared(mesh, *pair) for pair in pairs]
+
+
+def _declared(mesh: Mesh, caller: str, name: str) -> Declared:
+    external, callee = mesh.externals.get(name), mesh.callee(name)
+    encryption = _EXTERNAL[external.tls] if external else Encryption.MUTUAL
+    return Declared(caller, name, str(callee.protocol) if callee else "", encryption, external is not None)
 
 
 def origin_of(mesh: Mesh, service: str, resources: Iterable[str]) -> str:

@@ -58,3 +58,22 @@ def _add(one: Edge, other: Edge) -> Edge:
 
 def _merge(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     return dict(Counter(one) + Counter(other))
+
+
+@dataclass
+class PlaintextReported:
+    """Connections without TLS as each host adds them up: what is new since it said so last."""
+
+    _by_host: dict[str, dict[Pair, int]] = field(default_factory=dict)
+
+    def new(self, host: str, edges: Iterable[Edge]) -> dict[Pair, int]:
+        """By address and service. What a host says first is no news: it may have told another server before."""
+        found = {(edge.caller, edge.callee): edge.connections for edge in edges}
+        found = dict(list(found.items())[:_MOST_EDGES])
+        before = self._by_host.get(host)
+        self._by_host[host] = found
+        if before is None:
+            return {}
+        # An agent that began anew counts from zero.
+        grown = {pair: n - before.get(pair, 0) if n >= before.get(pair, 0) else n for pair, n in found.items()}
+        return {pair: number for pair, number in grown.items() if number}

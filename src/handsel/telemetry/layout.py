@@ -244,6 +244,12 @@ def _label_width(link: Link) -> float:
     return max(len(line) for line in label(link)) * SMALL + 8
 
 
+def printable(name: str) -> str:
+    """A name without what XML, or a terminal, would take otherwise."""
+    return "".join(each if each.isprintable() else "?" for each in name)
+
+
 def shown(name: str) -> str:
-    text = "".join(each if each.isprintable() else "?" for each in name)
+    """A name as it stands in its box."""
+    text = printable(name)
     return text if len(text) <= 40 else f"{text[:37]}..."

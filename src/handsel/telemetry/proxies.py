@@ -48,6 +48,11 @@ class Staleness:
         self.since = {workload: self.since.get(workload, now) for workload in stale}
 
 
+def in_one_line(text: str) -> str:
+    """A proxy's words on one line, without what would move a terminal's cursor."""
+    return "".join(each for each in " ".join(text.split()) if each.isprintable())
+
+
 def to_json(proxies: Collection[ProxySeen], stale: Staleness) -> list[dict[str, Any]]:
     """The proxies as a server answers them."""
     return [_one(each, stale.since.get((each.agent, each.service))) for each in proxies]

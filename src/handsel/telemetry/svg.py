@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
 from handsel.telemetry.graph import Encryption, Graph, Link
-from handsel.telemetry.layout import MARGIN, SMALL, Box, label, lay_out, shown
+from handsel.telemetry.layout import MARGIN, SMALL, Box, label, lay_out, printable, shown
 
 _STYLE = """
 svg{background:var(--page);font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;
@@ -66,9 +66,9 @@ def _draw_label(link: Link, box: Box) -> str:
 def _draw_box(name: str, box: Box, *, outside: bool) -> str:
     style = "box outside" if outside else "box"
     return (
-        f'<g><title>{escape(name)}</title><rect class="{style}" x="{box.x:.1f}" y="{box.y:.1f}" '
+        f'<g><title>{escape(printable(name))}</title><rect class="{style}" x="{box.x:.1f}" y="{box.y:.1f}" '
         f'width="{box.width:.1f}" height="{box.height:.1f}" rx="6"/>'
-        f'<text class="name" x="{box.x + 14:.1f}" y="{box.y + 23:.1f}" data-service={quoteattr(name)}>'
+        f'<text class="name" x="{box.x + 14:.1f}" y="{box.y + 23:.1f}">'
         f"{escape(shown(name))}</text></g>"
     )
 

@@ -19,6 +19,7 @@ from handsel.model.graph import Mesh
 from handsel.model.telemetry import AlertKind, Sink
 from handsel.telemetry.adapters.alert_sink import name_of, tell
 from handsel.telemetry.alerts import Alerts, Condition, Notice, Plaintext
+from handsel.telemetry.proxies import in_one_line
 from handsel.wiring.leader import Leader
 
 _log = structlog.get_logger("handsel.server")
@@ -76,11 +77,11 @@ def _ending(report: WorkloadReport, host: str, late: timedelta, moment: datetime
 
 def _refused(report: WorkloadReport, host: str, origin: Callable[[str, Rejection], str]) -> Iterator[Condition]:
     for each in report.rejections:
-        names, place = ", ".join(each.names), origin(report.service, each)
+        names, place, reason = ", ".join(each.names), origin(report.service, each), in_one_line(each.reason)
         yield Condition(
             AlertKind.NACK, f"{report.service} on {host}: {names}",
-            f"the proxy of {report.service} on {host} refuses {names}: {each.reason.strip()}",
-            {"service": report.service, "host": host, "reason": each.reason.strip(), "origin": place},
+            f"the proxy of {report.service} on {host} refuses {names}: {reason}",
+            {"service": report.service, "host": host, "reason": reason, "origin": place},
             hold=_MENDED_ALONE,
         )  # fmt: skip
 
@@ -99,8 +100,9 @@ def _of_authority(issuers: Iterable[Issuer], moment: datetime) -> Iterator[Condi
 def _of_hosts(hosts: Iterable[Host]) -> Iterator[Condition]:
     for host in hosts:
         if host.standing is Standing.QUARANTINED and is_replayed(host.cause):
+            summary = f"{host.name} ({host.agent_id}) is in quarantine: {host.cause}"
             yield Condition(
-                AlertKind.REPLAYED_TICKET, host.agent_id, f"{host.name} ({host.agent_id}) is in quarantine: {host.cause}",
+                AlertKind.REPLAYED_TICKET, host.agent_id, summary,
                 {"agent": host.agent_id, "host": host.name, "cause": host.cause},
             )  # fmt: skip
 
@@ -147,10 +149,11 @@ class Alerting:
                     await self._once()
                 except HandselError as error:
                     _log.warning("what is wrong cannot be seen now", problem=str(error))
+                except Exception:  # noqa: BLE001  # a mistake of ours must not silence every alert
+                    _log.exception("what is wrong cannot be seen now")
                 await asyncio.sleep(_LOOK_SECONDS)
         finally:
-            for courier in self._couriers.values():
-                courier.stop()
+            await asyncio.gather(*(courier.stop() for courier in self._couriers.values()))
 
     async def _once(self) -> None:
         moment = now()
@@ -160,13 +163,13 @@ class Alerting:
         notices = self._alerts.look(found, moment)
         for notice in notices:
             _log.warning("alert", kind=notice.condition.kind, status=notice.status, summary=notice.condition.summary)
-        self._follow(self._sinks())
+        await self._follow(self._sinks())
         for sink, courier in self._couriers.items():
             courier.take(notice for notice in notices if notice.condition.kind in sink.on)
 
-    def _follow(self, sinks: tuple[Sink, ...]) -> None:
+    async def _follow(self, sinks: tuple[Sink, ...]) -> None:
         for sink in self._couriers.keys() - set(sinks):
-            self._couriers.pop(sink).stop()
+            await self._couriers.pop(sink).stop()
         for sink in sinks:
             if sink not in self._couriers:
                 self._couriers[sink] = Courier(sink, self._trust_domain)
@@ -174,7 +177,7 @@ class Alerting:
 
 @dataclass
 class Courier:
-    """Tells one sink in order; what cannot be told is tried again for some minutes. A slow one keeps no other waiting."""
+    """Tells one sink, in order; what cannot be told is tried again for some minutes. No other waits for a slow one."""
 
     sink: Sink
     trust_domain: str
@@ -191,8 +194,10 @@ class Courier:
         if self._waiting:
             self._there.set()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        """Tell nothing more; a program that runs is ended."""
         self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         while True:

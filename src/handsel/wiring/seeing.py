@@ -16,8 +16,8 @@ from handsel.model.graph import Mesh
 from handsel.telemetry import graph, proxies
 from handsel.telemetry.alerts import Condition
 from handsel.telemetry.declared import declared, origin_of
-from handsel.telemetry.edges import Reported
-from handsel.telemetry.proxies import ProxySeen, Refusal, Staleness
+from handsel.telemetry.edges import PlaintextReported, Reported
+from handsel.telemetry.proxies import ProxySeen, Refusal, Staleness, in_one_line
 from handsel.wiring.admin.acts import Act, Acts, Asked
 from handsel.wiring.alerting import Alerting, Known, Places, conditions
 from handsel.wiring.leader import Leader
@@ -40,6 +40,7 @@ class Seeing:
     def __init__(self, around: Around, leader: Leader) -> None:
         self._around = around
         self._reported = Reported()
+        self._plain = PlaintextReported()
         self._stale = Staleness()
         self._watching: Counter[str] = Counter()
         sinks = lambda: around.mesh().telemetry.alerts  # noqa: E731
@@ -47,8 +48,13 @@ class Seeing:
 
     def take(self, host: Host, edges: tuple[Edge, ...]) -> None:
         """What the proxies of a host counted."""
-        callers = [name for name in self._around.mesh().members if host.may_run(name)]
-        self._reported.take(host.agent_id, edges, callers=callers)
+        members = self._around.mesh().members
+        mine = [name for name in members if host.may_run(name)]
+        self._reported.take(host.agent_id, edges, callers=mine)
+        # Who calls without TLS is known by address only.
+        plain = [edge for edge in edges if edge.callee in mine and edge.caller not in members]
+        for (address, service), count in self._plain.new(host.agent_id, plain).items():
+            self.plaintext_seen(service, in_one_line(address)[:60], count)
 
     async def following(self, host: str, frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         """The watch of a host, which counts as connected as long as it lasts."""
@@ -83,8 +89,9 @@ class Seeing:
     async def _graph(self, _asked: Asked) -> Any:
         mesh, hosts = self._around.mesh(), {host.agent_id for host in await self._around.hosts()}
         self._reported.keep_only(hosts)
+        counted = self._reported.total()
         built = graph.build(
-            declared(mesh), self._reported.total(), self.alerting.plaintext.counts, mesh.members,
+            declared(mesh, counted), counted, self.alerting.plaintext.counts, mesh.members,
             hosts=len(hosts), hosts_heard=len(self._reported.by_host),
         )  # fmt: skip
         return graph.to_json(built)

@@ -1,4 +1,4 @@
-"""What the Envoys of this host have counted, asked of their admin sockets: bounded in time and size, all side by side."""
+"""What the Envoys of this host have counted, asked of their admin sockets: bounded in time and size, side by side."""
 
 from __future__ import annotations
 

@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from handsel.envoy.adapters import admin
+from handsel.envoy.options import Options
 from handsel.errors import StateError
 
 # Envoys that this process started, for their exit status.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 _FLUSH_MILLISECONDS = "200"
+_USUAL = Options()
 DRAIN_SECONDS = 5
 """How long connections go on after what they belong to was replaced or taken away, unless said otherwise."""
 
@@ -70,6 +72,7 @@ def start(
     log: Path,
     record: Path,
     drain_seconds: int = DRAIN_SECONDS,
+    options: Options = _USUAL,
 ) -> ProcessRecord:
     """Start an Envoy. Its own log goes to `log`; the record is written for the next agent. Raises `StateError`.
 
@@ -79,11 +82,10 @@ def start(
     arguments = [
         str(binary),
         "--config-path", str(config),
-        "--concurrency", "1",
         "--disable-hot-restart",
         "--drain-time-s", str(drain_seconds),
-        "--log-level", "warning",
         "--file-flush-interval-msec", _FLUSH_MILLISECONDS,
+        *options.arguments(),
     ]  # fmt: skip
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:

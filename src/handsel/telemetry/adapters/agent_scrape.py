@@ -95,6 +95,9 @@ def _of_callees(sides: Sides) -> Iterator[Metric]:
         "Answers that a service got of a callee, by class.",
         labels=[*labels, "response_class"],
     )
+    grpc = CounterMetricFamily(
+        "handsel_proxy_grpc_requests", "Answers of a callee by their gRPC status.", labels=[*labels, "grpc_status"]
+    )
     times = HistogramMetricFamily(
         "handsel_proxy_request_duration_seconds", "How long the callee took to answer.", labels=labels
     )
@@ -109,6 +112,8 @@ def _of_callees(sides: Sides) -> Iterator[Metric]:
     for service, callee, side in sides:
         for response_class, number in sorted(side.responses.items()):
             requests.add_metric([service, callee, response_class], number)
+        for status, number in sorted(side.grpc.items()):
+            grpc.add_metric([service, callee, status], number)
         if side.times:
             times.add_metric([service, callee], _buckets(side.times), None)
         connections.add_metric([service, callee], side.connections)
@@ -116,12 +121,15 @@ def _of_callees(sides: Sides) -> Iterator[Metric]:
         failures.add_metric([service, callee], side.failures)
         traffic.add_metric([service, callee, "sent"], side.sent)
         traffic.add_metric([service, callee, "received"], side.received)
-    yield from (requests, times, connections, active, failures, traffic)
+    yield from (requests, grpc, times, connections, active, failures, traffic)
 
 
 def _buckets(times: Mapping[float, int]) -> list[tuple[str, float]]:
     """Milliseconds become seconds; the last one holds all."""
-    kept = [(f"{limit / 1000:g}", float(times.get(float(limit), 0))) for limit in _BUCKETS_MS]
+    kept = [
+        (f"{limit / 1000:g}", float(max((count for at, count in times.items() if at <= limit), default=0)))
+        for limit in _BUCKETS_MS
+    ]
     return [*kept, ("+Inf", float(max(times.values())))]
 
 

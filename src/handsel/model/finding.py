@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from handsel.model.origin import Origin
+
 
 class Severity(IntEnum):
     """How bad a finding is."""
@@ -37,3 +39,18 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Known:
+    """One thing that can be found. `istio`: the code of Istio's analysis for the same, if it has one."""
+
+    code: str
+    severity: Severity
+    fix: str
+    istio: str = ""
+
+    def at(self, origin: Origin, subject: str, message: str) -> Finding:
+        """It was found here. `subject`: what it is about."""
+        place = (origin.file, origin.line, 1)
+        return Finding(*place, self.code, self.severity, message, subject=subject, fix=self.fix, istio=self.istio)

@@ -12,15 +12,15 @@ import json
 import os
 import re
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import BENCH, cpu_seconds, end, environment, folder
+from harness import BENCH, cpu_seconds, end, folder
 from report import Report, interleave, run
+from spoken import begin, line, say
 
 ROUNDS = 5
 SIZES = (100, 1_000, 10_000)
@@ -55,17 +55,17 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _measure(side: str, streams: int, per_connection: int) -> tuple[dict[str, float], list[str]]:
     with folder() as place:
         socket = place / "sds"
-        server = _start(__file__, "--serve", side, str(socket))
+        server = begin(__file__, "--serve", side, str(socket))
         try:
-            _line(server)
+            line(server)
             rss = rss_kib(server.pid)
-            client = _start(str(BENCH / "subscribers.py"), str(socket), str(streams), str(per_connection))
+            client = begin(str(BENCH / "subscribers.py"), str(socket), str(streams), str(per_connection))
             try:
                 began = time.perf_counter()
-                _line(client)
+                line(client)
                 connect = time.perf_counter() - began
-                _say(server, f"{streams}")
-                figures = json.loads(_line(server))
+                say(server, f"{streams}")
+                figures = json.loads(line(server))
                 told = json.loads(client.communicate("", timeout=60)[0])
             finally:
                 end([client])
@@ -74,27 +74,6 @@ def _measure(side: str, streams: int, per_connection: int) -> tuple[dict[str, fl
     figures |= {"kib_a_stream": (figures.pop("rss_kib") - rss) / streams, "connect_s": connect}
     lost = told["ended"] or told["fewest"] != PUSHES + 1 or told["most"] != PUSHES + 1
     return figures, [f"{streams} streams: {told}"] if lost else []
-
-
-def _start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
-        start_new_session=True,
-    )  # fmt: skip
-
-
-def _say(process: subprocess.Popen[str], text: str) -> None:
-    assert process.stdin is not None
-    process.stdin.write(f"{text}\n")
-    process.stdin.flush()
-
-
-def _line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        sys.exit(f"{process.args} ended")
-    return line
 
 
 def rss_kib(pid: int | str = "self") -> int:
@@ -179,36 +158,20 @@ async def _handsel(path: Path, count: Count) -> Callable[[int], None]:
 
 
 async def _bare(path: Path, count: Count) -> Callable[[int], None]:
-    import grpc
+    from bare import Bare
 
-    from handsel.xds.adapters.listener import Listener
     from handsel.xds.adapters.wire import Encoder
     from handsel.xds.names import NOTHING
     from handsel.xds.stream import Response
 
-    newest, newer = b"", asyncio.Event()
+    server = Bare(path, "envoy.service.secret.v3.SecretDiscoveryService", "DeltaSecrets", count.one)
+    await server.start()
 
     def push(number: int) -> None:
-        nonlocal newest, newer
         content = _content(number)
-        newest = Encoder(NOTHING).delta(Response(content.type_url, f"{number + 1}", (content,), ()))
-        newer.set()
-        newer = asyncio.Event()
+        server.push(Encoder(NOTHING).delta(Response(content.type_url, f"{number + 1}", (content,), ())))
 
-    async def serve(_requests: object, context: grpc.aio.ServicerContext) -> None:
-        await context.read()
-        while True:
-            event = newer
-            await context.write(newest)
-            await context.read()
-            count.one()
-            await event.wait()
-
-    method = {"DeltaSecrets": grpc.stream_stream_rpc_method_handler(serve)}
-    service = grpc.method_handlers_generic_handler("envoy.service.secret.v3.SecretDiscoveryService", method)
-    listener = Listener(path, [service], mode=0o600, owner=None)
-    await listener.start()
-    return lambda number, _kept=listener: push(number)
+    return push
 
 
 if __name__ == "__main__":

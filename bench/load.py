@@ -1,4 +1,4 @@
-"""The load, over raw sockets on loopback: one client that waits for its answers, or a fixed rate that does not wait."""
+"""The load, over raw sockets on loopback: clients that wait for their answers, or a fixed rate that does not wait."""
 
 from __future__ import annotations
 
@@ -138,6 +138,43 @@ def serial(port: int, seconds: float) -> Sample:
 def open_loop(port: int, rate: float, seconds: float, callers: int, *, fresh: bool = False) -> Sample:
     """Requests at evenly spread moments, each timed from the moment at which it should have started."""
     return _OpenLoop(port, rate, seconds, callers, fresh=fresh).run()
+
+
+def closed_loop(port: int, seconds: float, callers: int, *, fresh: bool = False) -> Sample:
+    """So many clients, each asking again as soon as its answer is there: what a side can carry, and no more."""
+    sample = Sample()
+    all_callers = [Caller(port, fresh=fresh) for _ in range(callers)]
+    if not fresh:
+        _warm_up(all_callers, sample)
+    clock = _Clock(sample)
+    busy = [each for each in all_callers if _begin(each, sample)]
+    while clock.elapsed() < seconds and len(sample.errors) < callers:
+        readable, _, _ = select.select(busy, (), (), TIMEOUT_SECONDS)
+        if not readable:
+            sample.errors.append(f"no answer in {TIMEOUT_SECONDS:g} s")
+            break
+        for caller in readable:
+            try:
+                if caller.read():
+                    now = time.perf_counter()
+                    sample.latencies.append(now - caller.due)
+                    caller.ask(now)
+            except Failed as error:
+                sample.errors.append(str(error))
+                busy = [each for each in busy if each is not caller]
+    clock.stop()
+    for caller in all_callers:
+        caller.close()
+    return sample
+
+
+def _begin(caller: Caller, sample: Sample) -> bool:
+    try:
+        caller.ask(time.perf_counter())
+    except Failed as error:
+        sample.errors.append(str(error))
+        return False
+    return True
 
 
 class _OpenLoop:

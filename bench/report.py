@@ -107,10 +107,15 @@ class Report:
             sys.exit(f"{self.name}: no value for {', '.join(missing)}")
         return content
 
-    def too_high(self, limits: dict[str, float]) -> list[str]:
-        """What lies above its limit."""
+    def outside(self, limits: dict[str, Any]) -> list[str]:
+        """What lies above its limit, or where the limit is `{"at_least": x}` below it."""
         found = {each.name: each.median for each in self.ratios} | self.values
-        return [f"{name}: {found[name]:.2f} > {limit}" for name, limit in limits.items() if found[name] > limit]
+        least = {name: limit["at_least"] for name, limit in limits.items() if isinstance(limit, dict)}
+        most = {name: limit for name, limit in limits.items() if name not in least}
+        return [
+            *(f"{name}: {found[name]:.3g} > {limit}" for name, limit in most.items() if found[name] > limit),
+            *(f"{name}: {found[name]:.3g} < {limit}" for name, limit in least.items() if found[name] < limit),
+        ]
 
 
 def table(report: Report, content: dict[str, Any]) -> str:
@@ -136,7 +141,7 @@ def run(report: Report, bench: Callable[[Report, argparse.Namespace], None], *, 
         options: Callable[[argparse.ArgumentParser], None] = lambda _: None) -> None:  # fmt: skip
     """Run a bench within a time limit and print what it found. Ctrl-C and SIGTERM tear everything down, too."""
     parser = argparse.ArgumentParser(description=report.claim)
-    parser.add_argument("--gate", action="store_true", help="fail when a ratio is above its limit in gates.json")
+    parser.add_argument("--gate", action="store_true", help="fail when a ratio is outside its limit in gates.json")
     options(parser)
     chosen = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGALRM):
@@ -151,8 +156,8 @@ def run(report: Report, bench: Callable[[Report, argparse.Namespace], None], *, 
     content = report.content()
     print(table(report, content), file=sys.stderr)
     print(json.dumps(content))
-    if chosen.gate and (high := report.too_high(json.loads((BENCH / "gates.json").read_text())[report.name])):
-        sys.exit("above its gate: " + "; ".join(high))
+    if chosen.gate and (wrong := report.outside(json.loads((BENCH / "gates.json").read_text())[report.name])):
+        sys.exit("outside its gate: " + "; ".join(wrong))
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:

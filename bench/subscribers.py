@@ -1,7 +1,10 @@
-"""Many subscribers of SDS in one lean process: HTTP/2 by hand, so that the load costs less than what it measures.
+"""Many subscribers in one lean process: HTTP/2 by hand, so that the load costs less than what it measures.
 
-Usage: subscribers.py SOCKET STREAMS PER_CONNECTION. Prints `ready` when every stream has its first secret, then, when
-its standard input ends, a JSON object with what it has received.
+Usage: subscribers.py SOCKETS STREAMS PER_CONNECTION [TYPE NAME]. Without a type each stream asks by SDS for the secret
+`default`, with one by ADS for the resource of that name. The sockets, apart by commas, take turns. Prints `ready` when
+every stream has its first resource; with a type, then a line each time that all have a further one: the moment (of
+the monotonic clock, in seconds) at which the last ACK was written. At the end of its standard input comes a JSON object
+with what it has received.
 """
 
 from __future__ import annotations
@@ -10,13 +13,16 @@ import asyncio
 import json
 import struct
 import sys
+import time
 from collections.abc import Iterable
+from itertools import cycle
 from typing import Any
 
 import uvloop
 from envoy.service.discovery.v3 import discovery_pb2 as pb
 
-PATH = "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"
+SDS = "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"
+ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 _DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GOAWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
 _AT_ONCE = 200
@@ -31,10 +37,30 @@ def _message(stream: int, message: pb.DeltaDiscoveryRequest) -> bytes:
     return _frame(_DATA, 0, stream, struct.pack(">BI", 0, len(body)) + body)
 
 
-def _headers() -> bytes:
+class Wish:
+    """What every stream asks for, and how many have it."""
+
+    def __init__(self, type_url: str = SECRET, name: str = "default", *, by_ads: bool = False) -> None:
+        self.type_url = type_url
+        self.tells_moments = by_ads
+        self.header_block = _headers(ADS if by_ads else SDS)
+        self.subscribe = pb.DeltaDiscoveryRequest(type_url=type_url, resource_names_subscribe=[name])
+        self.subscribe.node.id = "subscriber"
+        self.first = asyncio.Semaphore(0)
+        self.streams = 0
+        self._acknowledged = 0
+
+    def acknowledged(self, count: int) -> None:
+        """So many ACKs more are written."""
+        before, self._acknowledged = self._acknowledged, self._acknowledged + count
+        if self.tells_moments and before // self.streams < self._acknowledged // self.streams > 1:
+            print(time.monotonic(), flush=True)
+
+
+def _headers(path: str) -> bytes:
     """Each field as a literal without indexing (RFC 7541 6.2.2)."""
     fields = (
-        (":method", "POST"), (":scheme", "http"), (":path", PATH), (":authority", "localhost"),
+        (":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "localhost"),
         ("content-type", "application/grpc"), ("te", "trailers"),
     )  # fmt: skip
     texts = (text.encode() for field in fields for text in field)
@@ -42,27 +68,22 @@ def _headers() -> bytes:
     return b"".join(b"\0" + name + value for name, value in zip(strings[::2], strings[1::2], strict=True))
 
 
-_HEADER_BLOCK = _headers()
-_SUBSCRIBE = pb.DeltaDiscoveryRequest(type_url=SECRET, resource_names_subscribe=["default"])
-_SUBSCRIBE.node.id = "subscriber"
-
-
 class Connection(asyncio.Protocol):
-    """One connection with its streams. `received` has the number of secrets by stream."""
+    """One connection with its streams. `received` has the number of resources by stream."""
 
-    def __init__(self, streams: int, on_first: asyncio.Semaphore) -> None:
+    def __init__(self, streams: int, wish: Wish) -> None:
         self.received = {2 * number + 1: 0 for number in range(streams)}
         self.ended = 0
         self._waiting: dict[int, bytes] = {}
-        self._on_first = on_first
+        self._wish = wish
         self._buffer = b""
-        self._unacknowledged = 0
+        self._taken = 0
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         opening = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", _frame(_SETTINGS, 0, 0, b"")]
         for stream in self.received:
-            opening += [_frame(_HEADERS, 4, stream, _HEADER_BLOCK), _message(stream, _SUBSCRIBE)]
+            opening += [_frame(_HEADERS, 4, stream, self._wish.header_block), _message(stream, self._wish.subscribe)]
         transport.write(b"".join(opening))
 
     def data_received(self, data: bytes) -> None:
@@ -78,6 +99,9 @@ class Connection(asyncio.Protocol):
         self._buffer = buffer[at:]
         if out:
             self._transport.write(b"".join(out))
+        if self._taken:
+            self._wish.acknowledged(self._taken)
+            self._taken = 0
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.ended += len(self.received)
@@ -99,26 +123,28 @@ class Connection(asyncio.Protocol):
             self._waiting[stream] = data
             return
         nonce = pb.DeltaDiscoveryResponse.FromString(data[5:]).nonce
-        yield _message(stream, pb.DeltaDiscoveryRequest(type_url=SECRET, response_nonce=nonce))
+        yield _message(stream, pb.DeltaDiscoveryRequest(type_url=self._wish.type_url, response_nonce=nonce))
         self.received[stream] += 1
+        self._taken += 1
         if self.received[stream] == 1:
-            self._on_first.release()
+            self._wish.first.release()
 
 
-async def main(path: str, streams: int, per_connection: int) -> None:
-    loop, first = asyncio.get_running_loop(), asyncio.Semaphore(0)
+async def main(paths: list[str], streams: int, per_connection: int, asked: list[str]) -> None:
+    loop, wish = asyncio.get_running_loop(), Wish(*asked, by_ads=bool(asked))
+    wish.streams = streams
     connections: list[Connection] = []
     opening = asyncio.Semaphore(_AT_ONCE)
 
-    async def connect(count: int) -> None:
+    async def connect(path: str, count: int) -> None:
         async with opening:
-            _, connection = await loop.create_unix_connection(lambda: Connection(count, first), path)
+            _, connection = await loop.create_unix_connection(lambda: Connection(count, wish), path)
             connections.append(connection)
 
     counts = [min(per_connection, streams - begun) for begun in range(0, streams, per_connection)]
-    await asyncio.gather(*map(connect, counts))
+    await asyncio.gather(*map(connect, cycle(paths), counts))
     for _ in range(streams):
-        await first.acquire()
+        await wish.first.acquire()
     print("ready", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     received = [count for connection in connections for count in connection.received.values()]
@@ -128,4 +154,4 @@ async def main(path: str, streams: int, per_connection: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    uvloop.run(main(sys.argv[1].split(","), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:6]))

@@ -29,7 +29,7 @@ SYSTEM_PACKAGES := openssl:openssl setpriv:util-linux ssh-keygen:openssh-client 
   systemd-analyze:systemd ocsptool:gnutls-bin softhsm2-util:softhsm2 swtpm:swtpm tpm2:tpm2-tools certutil:libnss3-tools \
   update-ca-certificates:ca-certificates keytool:default-jre-headless javac:default-jdk-headless \
   node:nodejs nginx:nginx-light /usr/share/java/bcprov.jar:libbcprov-java sshd:openssh-server rabbitmq-server:rabbitmq-server \
-  activemq:activemq ip:iproute2
+  activemq:activemq ip:iproute2 nft:nftables
 test-deps: setup
 	@missing=; for each in $(SYSTEM_PACKAGES); do \
 	  PATH=$$PATH:/usr/sbin command -v $${each%%:*} >/dev/null || test -e $${each%%:*} || missing="$$missing $${each##*:}"; done; \
@@ -59,7 +59,7 @@ setup: .venv/stamp
 
 # Write the recorded outputs of the compiler's stages anew, and take stale ones away.
 golden: setup
-	$(BIN)/pytest tests/mesh/test_golden.py tests/tls/convert/test_golden.py --golden -q
+	$(BIN)/pytest tests/mesh/test_golden.py tests/mesh/inject/test_golden.py tests/tls/convert/test_golden.py --golden -q
 
 # Write the generated references anew: commands, settings, errors.
 docs: setup
@@ -82,8 +82,8 @@ lock:
 # Reports, gates nothing. Tables on the terminal, the JSON of each run in bench/results.
 bench: setup
 	mkdir -p bench/results
-	for each in cli_help cold_start latency rotation taking_back fan_out agent_rest store signing acme ocsp \
-	    revocation contexts stores; do \
+	for each in cli_help cold_start latency throughput post_quantum rotation taking_back mesh_compile write_to_ack fan_out \
+	    agent_rest store signing acme ocsp revocation contexts stores; do \
 	  $(BIN)/python bench/$$each.py > bench/results/$$each.json || exit 1; done
 
 # The rotation bench for ten minutes; one failed request fails it.

@@ -8,13 +8,17 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import click
 
 from handsel import errors
 from handsel.cli.main import root
-from handsel.model import file
+from handsel.mesh.balancer import findings as balancer_findings
+from handsel.mesh.istio import findings, kinds
+from handsel.mesh.istio.resources.common import Later, Part
+from handsel.model import edge_findings, file, traffic_findings
+from handsel.model.finding import Known
 
 FOLDER = Path(__file__).parent / "reference"
 WIDTH = 100
@@ -22,7 +26,13 @@ WIDTH = 100
 
 def pages() -> dict[str, str]:
     """The generated pages by file name."""
-    return {"commands.md": commands(), "mesh-file.md": mesh_file(), "errors.md": error_codes()}
+    return {
+        "commands.md": commands(),
+        "mesh-file.md": mesh_file(),
+        "errors.md": error_codes(),
+        "istio.md": istio(),
+        "findings.md": finding_codes(),
+    }
 
 
 def commands() -> str:
@@ -68,6 +78,9 @@ def _row(key: str, value: dict[str, Any], schema: dict[str, Any]) -> str:
     return f"| `{key}` | {_kind(value, schema)} | {shown} | {value.get('description', '')} |"
 
 
+_WORDS = {"string": "text", "integer": "number", "number": "number", "boolean": "true or false"}
+
+
 def _kind(value: dict[str, Any], schema: dict[str, Any]) -> str:
     if "$ref" in value:
         name = value["$ref"].rpartition("/")[2]
@@ -79,9 +92,9 @@ def _kind(value: dict[str, Any], schema: dict[str, Any]) -> str:
         return " or ".join(_kind(each, schema) for each in value["anyOf"] if each.get("type") != "null")
     if value.get("type") == "array":
         return f"list of {_kind(value['items'], schema)}"
-    if value.get("type") == "object" and "additionalProperties" in value:
+    if value.get("type") == "object" and isinstance(value.get("additionalProperties"), dict):
         return f"name → {_kind(value['additionalProperties'], schema)}"
-    return str({"string": "text", "integer": "number", "boolean": "true or false"}.get(value.get("type", ""), "text"))
+    return _WORDS.get(value.get("type", ""), "text")
 
 
 def error_codes() -> str:
@@ -100,6 +113,71 @@ def _subclasses(kind: type[errors.HandselError]) -> Iterator[type[errors.Handsel
     for each in kind.__subclasses__():
         yield each
         yield from _subclasses(each)
+
+
+def istio() -> str:
+    """Which of Istio's kinds are read, and of their fields which are carried out."""
+    lines = ["# Istio's resources", "", "Made by `make docs` from the models.", ""]
+    lines += [
+        "Fields are below `spec`; what has parts that were named before is not taken apart again. A field that",
+        "Istio knows and that is not carried out is a finding of `handsel mesh check`, never silence.",
+        "",
+    ]
+    for kind, (versions, model) in kinds.READ.items():
+        carried_out, later = _fields_of(model, "", set())
+        lines += [f"## {kind}", "", f"`apiVersion`: {', '.join(f'`{each}`' for each in versions)}.", ""]
+        lines += [f"Read: {', '.join(f'`{each}`' for each in carried_out)}.", ""] if carried_out else []
+        lines += [f"Not carried out: {', '.join(f'`{each}`' for each in later)}.", ""] if later else []
+    return "\n".join(lines)
+
+
+def _fields_of(model: Any, prefix: str, seen: set[Any]) -> tuple[list[str], list[str]]:
+    """The fields below a model, by their paths: those that are carried out, and the others.
+
+    What has the same parts as something before it is not taken apart again.
+    """
+    found: list[str] = []
+    later: list[str] = []
+    for name, field in model.model_fields.items():
+        path = f"{prefix}{field.alias or name}".removeprefix("spec.")
+        if not prefix and name in ("api_version", "kind", "metadata", "status"):
+            continue
+        if any(isinstance(each, Later) for each in field.metadata):
+            later.append(path)
+            continue
+        inner, is_list = _model_of(field.annotation)
+        if inner is None or inner in seen:
+            found.append(path + ("[]" if is_list else ""))
+            continue
+        seen.add(inner)
+        below = _fields_of(inner, f"{path}[]." if is_list else f"{path}.", seen)
+        found += below[0]
+        later += below[1]
+    return found, later
+
+
+def _model_of(annotation: Any) -> tuple[Any, bool]:
+    """The model that a field has, and whether it is a list of them."""
+    is_list = get_origin(annotation) is list
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        return annotation, False
+    for each in get_args(annotation):
+        inner, inner_list = _model_of(each)
+        if inner is not None:
+            return inner, is_list or inner_list
+    return None, is_list
+
+
+def finding_codes() -> str:
+    """Everything that `handsel mesh check` can say."""
+    lines = ["# Findings", "", "Made by `make docs` from the code.", ""]
+    lines += ["| code | Istio's | severity | what to do |", "|---|---|---|---|"]
+    modules = (findings, traffic_findings, balancer_findings, edge_findings)
+    known = {each.code: each for module in modules for each in vars(module).values() if isinstance(each, Known)}
+    lines += [
+        f"| {code} | {each.istio} | {each.severity.name.lower()} | {each.fix} |" for code, each in sorted(known.items())
+    ]
+    return "\n".join([*lines, ""])
 
 
 README = Path(__file__).parents[1] / "README.md"

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from handsel.agent import holdings as held
 from handsel.agent.layout import Layout
-from handsel.agent.model import Ports
+from handsel.agent.model import Ports, Workload
 from handsel.errors import Bug, ProtocolError
-from handsel.link.messages import Bundle, Frame, Resources, ping
+from handsel.link.messages import AssignedWorkload, Bundle, Frame, Resources, ping
 from handsel.link.report import Rejection
 from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, SECRET, resource
 from tests.agent.things import PORTS, RESOURCES, assigned, assignment, counting, holdings, identity, published, workload
-from tests.support import NOW, TestAuthority
+from tests.support import NOW, TRUST_DOMAIN, TestAuthority
 
 
 def _frame(sequence: int, resources: Resources | None, key: str = "web") -> Frame:
@@ -218,3 +218,21 @@ def test_a_program_inherits_no_proxy_and_finds_our_python_first():
     inherited = {"HTTPS_PROXY": "http://x", "http_proxy": "http://x", "ALL_PROXY": "x", "PATH": "/bin", "LANG": "C"}
     whole = held.program_environment(inherited, {"http_proxy": "http://127.0.0.1:8003"}, Path("/venv/bin"))
     assert whole == {"http_proxy": "http://127.0.0.1:8003", "PATH": "/venv/bin:/bin", "LANG": "C"}
+
+
+def test_callees_of_one_name_share_an_address_and_each_of_its_names_leads_there():
+    assigned = AssignedWorkload(
+        "web", TRUST_DOMAIN.workload("default", "web"), 0, ("shop", "shop-9090", "bank"),
+        hosts={"shop": "shop shop.default", "shop-9090": "shop shop.default", "bank": "bank.example"},
+    )  # fmt: skip
+    ports, addresses = iter(range(20000, 20100)), iter(f"127.80.0.{number}" for number in range(1, 100))
+    chosen = held.choose_ports(Workload(assigned), lambda: next(ports), lambda: next(addresses))
+    assert chosen.ports is not None
+    assert chosen.ports.addresses == {"shop": "127.80.0.1", "shop-9090": "127.80.0.1", "bank": "127.80.0.2"}
+    assert held.callee_names(chosen) == {
+        "shop": "127.80.0.1", "shop.default": "127.80.0.1", "bank.example": "127.80.0.2"
+    }  # fmt: skip
+    again = held.replace_ports(chosen, ["name.shop-9090"], lambda: next(ports))
+    moved = held.choose_ports(again, lambda: next(ports), lambda: next(addresses)).ports
+    assert moved is not None
+    assert moved.addresses == {"shop": "127.80.0.3", "shop-9090": "127.80.0.3", "bank": "127.80.0.2"}

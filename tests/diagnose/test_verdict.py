@@ -13,6 +13,7 @@ from handsel.diagnose.proof import Attempt, Outcome
 from handsel.diagnose.verdict import judge
 from handsel.errors import Fault
 from handsel.model.graph import External, ExternalTls, Protocol
+from handsel.model.origin import Origin
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 WEB, EMOJI = "spiffe://t.internal/ns/default/sa/web", "spiffe://t.internal/ns/default/sa/emoji"

@@ -24,7 +24,7 @@ def _generator() -> ModuleType:
 generate = _generator()
 
 
-@pytest.mark.parametrize("name", ["commands.md", "mesh-file.md", "errors.md"])
+@pytest.mark.parametrize("name", ["commands.md", "mesh-file.md", "errors.md", "istio.md", "findings.md"])
 def test_a_reference_is_current(name: str) -> None:
     assert (ROOT / "docs" / "reference" / name).read_text() == generate.pages()[name], "run `make docs`"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.ca_keys import with_keys
@@ -15,11 +15,14 @@ from tests.e2e.network import Network
 class Hosts:
     """A running server and the hosts that joined it, by name."""
 
-    def __init__(self, folder: Path, text: str, network: Network | None = None) -> None:
+    def __init__(
+        self, folder: Path, text: str, network: Network | None = None, server_options: Sequence[str] = ()
+    ) -> None:
         """`network`: the machines that the server and the hosts are, by their names; None: all on this one."""
         self.folder = folder
         self.server_state = folder / "server"
         self._network = network
+        self._server_options = server_options
         self._listen = f"{self._address('server')}:{free_port()}"
         (folder / "handsel.yaml").write_text(with_keys(folder, text))
         self.agents: dict[str, Handsel] = {}
@@ -30,7 +33,7 @@ class Hosts:
         """The server, at the same address each time."""
         self.server = Handsel(
             self.folder, "server", "server", "-f", "handsel.yaml", "--state", state, "--listen", self._listen,
-            "--metrics-port", "0", "--status-port", "0", within=self._within("server"),
+            "--metrics-port", "0", "--status-port", "0", *self._server_options, within=self._within("server"),
         )  # fmt: skip
         self.server.wait_for("server https")
         return self.server
@@ -95,10 +98,10 @@ class Hosts:
 
 
 @contextlib.contextmanager
-def hosts(text: str, network: Network | None = None) -> Iterator[Hosts]:
+def hosts(text: str, network: Network | None = None, *, server_options: Sequence[str] = ()) -> Iterator[Hosts]:
     """A server with this mesh file; hosts join it. At the end everything is ended."""
     with short_folder() as folder:
         try:
-            yield Hosts(folder, text, network)
+            yield Hosts(folder, text, network, server_options)
         finally:
             end_everything_in(folder)

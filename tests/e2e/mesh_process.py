@@ -110,11 +110,11 @@ class Handsel:
 class Mesh:
     """A running `handsel up`."""
 
-    def __init__(self, folder: Path, text: str) -> None:
+    def __init__(self, folder: Path, text: str, *options: str) -> None:
         self.folder = folder
         self.state = folder / "s"
         (folder / "handsel.yaml").write_text(with_keys(folder, text))
-        self.up = Handsel(folder, "up", "up", "-f", "handsel.yaml", "--state", "s")
+        self.up = Handsel(folder, "up", "up", "-f", "handsel.yaml", "--state", "s", *options)
         self.up.wait_for("stop: Ctrl-C")
 
     def workload(self, name: str) -> dict[str, Any]:
@@ -139,10 +139,10 @@ def access_log(state: Path, name: str) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def mesh(text: str) -> Iterator[Mesh]:
+def mesh(text: str, *options: str) -> Iterator[Mesh]:
     """Bring a mesh up; at the end it is stopped, and nothing of it may be left."""
     with short_folder() as folder:
-        running = Mesh(folder, text)
+        running = Mesh(folder, text, *options)
         try:
             yield running
         finally:

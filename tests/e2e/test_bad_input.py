@@ -29,15 +29,16 @@ def folder():
 
 
 def test_every_fault_of_a_file_is_told_at_once_with_its_place(folder: Path) -> None:
-    text = "services:\n  web: {prot: 3, port: 808080, calls: [emji], expose: {port: 1}}\n  emoji: {}\ngateways: {}\n"
+    text = "services:\n  web: {prot: 3, port: 808080, calls: [emji], expose: {prt: 1}}\n  emoji: {}\nnetworks: {}\n"
     result = _up(folder, text)
     assert result.returncode == 2
     assert result.stderr.splitlines() == [
         'handsel.yaml:2:9: services.web.prot: unknown key, did you mean "port"?',
         "handsel.yaml:2:18: services.web.port: a port is a number from 1 to 65535, not 808080",
         "handsel.yaml:2:40: services.web.calls[0]: there is no service or external 'emji', did you mean \"emoji\"?",
-        "handsel.yaml:2:47: services.web.expose: not supported yet",
-        "handsel.yaml:4:1: gateways: not supported yet",
+        "handsel.yaml:2:47: services.web.expose: 'port' is missing",
+        'handsel.yaml:2:56: services.web.expose.prt: unknown key, did you mean "port"?',
+        "handsel.yaml:4:1: networks: not supported yet",
     ]
     assert not (folder / "s").exists()
 

@@ -54,7 +54,7 @@ def test_no_request_fails_while_certificates_rotate(telemetry: str) -> None:
     with mesh(ROTATING + telemetry) as running:
         serials: set[str] = set()
         with Load(running.workload("web")["ports"]["callees"]["emoji"]) as load:
-            end = time.monotonic() + (60 if os.environ.get("CI") else 12)
+            end = time.monotonic() + (25 if os.environ.get("CI") else 12)
             while time.monotonic() < end:
                 serials.add(running.workload("emoji")["certificate"]["serial"])
                 time.sleep(0.5)

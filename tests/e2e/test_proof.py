@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from handsel.mesh.render import http, tls
+from handsel.mesh.render import rbac, tls
 from handsel.wiring.mesh_files import load_mesh
 from handsel.wiring.prove import prove
 from handsel.wiring.up import up

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handsel.mesh.ir import PeerIds
+from handsel.mesh.intent import PeerIds
 from handsel.mesh.render import workload
 from handsel.mesh.translate import translate
 from handsel.xds.resources import CLUSTER, LISTENER, ROUTE

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from handsel.envoy.adapters import binary
+from handsel.envoy.bootstrap import RUNTIME
 from handsel.pki.certificate import to_pem
 from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from tests.support import TRUST_DOMAIN, TestAuthority
@@ -38,11 +39,12 @@ def static(proxy: dict[str, Any], secrets: Secrets, folder: Path) -> dict[str, A
             del cluster["edsClusterConfig"]
             cluster |= {"type": "STATIC", "loadAssignment": proxy[ENDPOINT][name]}
     return {
+        "layered_runtime": RUNTIME,
         "static_resources": {
             "clusters": list(proxy[CLUSTER].values()),
             "listeners": list(proxy[LISTENER].values()),
             "secrets": [{"name": name, kind: secrets[kind]} for name, kind in named.items()],
-        }
+        },
     }
 
 

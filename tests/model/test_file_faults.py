@@ -24,7 +24,7 @@ EXTERNAL = "external: {{bank: {{host: bank.example, {}}}}}"
         ("services: {}", "service: {}", 'did you mean "services"?'),
         ("telemetry: {requests: true}", "telemetry: {zzz: true}", "known here: requests"),
         ("services: {}", "networks: {}", "networks: not supported yet"),
-        ("services: {web: {}}", "services: {web: {expose: {}}}", "not supported yet"),
+        ("services: {web: {expose: {port: 1}}}", "services: {web: {expose: {}}}", "'port' is missing"),
         ("authority: {}", "authority: {keys: softhsm}", "a URI that starts with pkcs11:"),
         ("services: {}", "[]", "starts with keys"),
         ("services: {}", "services: {}\n---\nservices: {}", "one document"),

@@ -399,4 +399,4 @@ async def test_what_is_no_request_is_refused_in_words(short_folder, authority, c
         raw = client._channel.stream_stream("/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets")()
         await raw.write(b"\xff\xff nonsense")
         assert await asyncio.wait_for(raw.code(), 10) == grpc.StatusCode.INVALID_ARGUMENT
-    assert not caplog.records
+    assert not [each for each in caplog.records if "PollerCompletionQueue" not in each.getMessage()]  # of gRPC itself

@@ -28,9 +28,12 @@ from handsel.model.acme_client import SECRET_NAME
 from handsel.pki.certificate import to_pem
 from handsel.xds import secret
 from handsel.xds.names import Names
+from handsel.xds.partial import without_chains
 from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource
 from handsel.xds.snapshot import Snapshot, snapshot
 
+FRONT = "front."
+"""How the listeners of gateways are called, whose doors open one by one."""
 # Inherited proxies would lead calls past the sidecar.
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy")
 
@@ -69,9 +72,19 @@ def choose_ports(
     if assigned.port and ports.application != assigned.port:
         ports = replace(ports, application=assigned.port)
     callees = {callee: ports.callees.get(callee) or free() for callee in assigned.callees}
-    addresses = {name: ports.addresses.get(name) or free_address() for name in callees} if free_address else {}
+    addresses = _choose_addresses(assigned, ports, free_address) if free_address else {}
     more = {port: ports.more.get(port) or free() for port in assigned.more_ports}
     return replace(workload, ports=replace(ports, callees=callees, addresses=addresses, more=more))
+
+
+def _choose_addresses(assigned: AssignedWorkload, ports: Ports, free_address: Callable[[], str]) -> dict[str, str]:
+    """A loopback address for each callee; callees of one name share theirs, since a name leads to one address."""
+    known_as = {callee: assigned.hosts.get(callee, callee) for callee in assigned.callees}
+    by_name = {known_as[callee]: address for callee, address in ports.addresses.items() if callee in known_as}
+    for name in known_as.values():
+        if name not in by_name:
+            by_name[name] = free_address()
+    return {callee: by_name[name] for callee, name in known_as.items()}
 
 
 def replace_ports(workload: Workload, refused: Iterable[str], free: Callable[[], int]) -> Workload:
@@ -92,25 +105,35 @@ def replace_ports(workload: Workload, refused: Iterable[str], free: Callable[[],
         elif (callee := listener.removeprefix("outbound.")) in ports.callees:
             ports = replace(ports, callees={**ports.callees, callee: free()})
         elif (callee := listener.removeprefix("name.")) in ports.addresses:
-            ports = replace(ports, addresses={k: v for k, v in ports.addresses.items() if k != callee})
+            given_up = ports.addresses[callee]
+            ports = replace(ports, addresses={k: v for k, v in ports.addresses.items() if v != given_up})
     return replace(workload, ports=ports)
 
 
 def proxy_snapshot(workload: Workload, holdings: Holdings, files: Mapping[str, Resource], now: datetime) -> Snapshot:
     """What the workload's proxy gets now. What needs a secret that is not there is held back.
 
-    `files` has the secrets that were read from files of the host, by name.
+    `files` has the secrets that were read from files of the host, or came as credentials, by name.
     """
     allowed = workload.resources.secrets if workload.resources else ()
     secrets = {each.name: each for each in _own_secrets(workload, holdings, now)}
     secrets |= {name: resource for name, resource in files.items() if name in allowed}
     wanted = workload.resources.resources if workload.resources else ()
-    ready = [each for each in wanted if set(each.needs) <= secrets.keys()]
-    there = {(each.type_url, each.name) for each in ready}
-    return snapshot([*secrets.values(), *(_resource(each) for each in ready if _is_named(each, there))])
+    ready = [made for each in wanted if (made := _ready(each, secrets))]
+    there = {each.key for each in ready}
+    return snapshot([*secrets.values(), *(each for each in ready if _is_named(each, there))])
 
 
-def _is_named(resource: PublishedResource, there: Collection[tuple[str, str]]) -> bool:
+def _ready(published: PublishedResource, secrets: Collection[str]) -> Resource | None:
+    """A resource whose secrets are there; of a port with several doors those of which they are."""
+    made = _resource(published)
+    if set(published.needs) <= set(secrets):
+        return made
+    has_doors = published.type_url == LISTENER and published.name.startswith(FRONT)
+    return without_chains(made, secrets) if has_doors else None
+
+
+def _is_named(resource: Resource, there: Collection[tuple[str, str]]) -> bool:
     """Whether what names it is there: of endpoints their cluster, of routes their listener."""
     if resource.type_url == ENDPOINT:
         return (CLUSTER, resource.name) in there
@@ -224,9 +247,14 @@ def environment(workload: Workload, layout: Layout) -> dict[str, str]:
 
 def host_entries(workload: Workload) -> str:
     """The lines of a hosts file (hosts(5)) that lead a program's calls to its sidecar; empty where there are none."""
+    return "".join(f"{address} {name}\n" for name, address in callee_names(workload).items())
+
+
+def callee_names(workload: Workload) -> dict[str, str]:
+    """The names that a program calls, each with the loopback address to which it leads; none where rights are few."""
     addresses = workload.ports.addresses if workload.ports else {}
     hosts = workload.assigned.hosts
-    return "".join(f"{address} {hosts.get(callee, callee)}\n" for callee, address in addresses.items())
+    return {name: address for callee, address in addresses.items() for name in hosts.get(callee, callee).split()}
 
 
 def program_environment(inherited: Mapping[str, str], variables: Mapping[str, str], ours: Path) -> dict[str, str]:

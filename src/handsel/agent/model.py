@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from handsel.envoy.options import Options
 from handsel.link.messages import AssignedWorkload, Bundle, FederatedBundle, Resources, Signing
+from handsel.model.pod import Interception
 from handsel.pki.certificate import Certificate
 from handsel.pki.keys import PrivateKey
 from handsel.pki.names import TrustDomain
@@ -95,25 +97,38 @@ class HostSettings:
 
     `address`: where other hosts reach this one. `allow_commands`: those too that the server asks for when files were
     delivered. `has_names`: names of callees can lead to the proxies. `drain`: how long connections go on after what
-    they belong to was replaced, or the peer revoked.
+    they belong to was replaced, or the peer revoked. `strict`: each program lives in a network namespace of its own.
+    `proxies` False: no Envoy is run here, and nobody is told that one could be reached. `pod`: how connections
+    come to it when this is the sidecar of a pod. `envoy`: how each Envoy runs.
     """
 
     address: str = "127.0.0.1"
     allow_commands: bool = False
     has_names: bool = False
     drain: timedelta = timedelta(seconds=5)
+    strict: bool = False
+    proxies: bool = True
+    pod: Interception | None = None
+    envoy: Options = field(default_factory=Options)
+
+    @property
+    def captured(self) -> bool:
+        """Whether connections of a pod are led to its sidecar."""
+        return self.pod not in (None, Interception.NONE)
 
 
 @dataclass(frozen=True)
 class Start:
     """How a workload's program is started: what it finds in its environment, whom it runs as, and its own names.
 
-    `owner` None: whoever starts it; `hosts`: a file that takes the place of /etc/hosts for it, empty: none.
+    `owner` None: whoever starts it; `hosts`: a file that takes the place of /etc/hosts for it, empty: none;
+    `network`: the network namespace that it lives in, empty: the host's.
     """
 
     environment: Mapping[str, str]
     owner: Owner | None = None
     hosts: str = ""
+    network: str = ""
 
 
 @dataclass(frozen=True)

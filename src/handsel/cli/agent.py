@@ -11,8 +11,10 @@ import click
 from click.core import ParameterSource
 
 from handsel import settings
-from handsel.cli import common
+from handsel.cli import agent_obtain, agent_wait, common
+from handsel.envoy.options import LEVELS, component_levels
 from handsel.errors import UsageError
+from handsel.model.pod import Interception
 
 
 @click.group()
@@ -23,6 +25,8 @@ def command() -> None:
     Examples:
       handsel agent ticket --state /var/lib/handsel --services web
       handsel agent run --state /var/lib/handsel --ticket hs2.…
+      handsel agent obtain --state /var/lib/handsel --services web
+      handsel agent wait --state /var/lib/handsel --timeout 2m
       handsel agent quarantine lift 4f1d2c3b4a59 --state /var/lib/handsel
     """
 
@@ -51,10 +55,28 @@ def command() -> None:
     "--metrics-port", default=settings.AGENT_METRICS_PORT, show_default=True,
     help="Metrics of this agent and its proxies, on loopback; 0 takes a free port.",
 )  # fmt: skip
+@click.option(
+    "--strict", is_flag=True, envvar="HANDSEL_STRICT",
+    help="Programs live in network namespaces, which only their sidecars leave.",
+)  # fmt: skip
+@click.option(
+    "--pod", type=click.Choice([each.value for each in Interception]), default=None,
+    help="This is the sidecar of a pod (see `handsel mesh inject`), to which connections come so.",
+)  # fmt: skip
+@click.option("--app-probes", default="", envvar="HANDSEL_APP_PROBES", hidden=True, help="What the pod's probes ask.")
+@click.option(
+    "--concurrency", type=click.IntRange(0, 1024), default=1, show_default=True,
+    help="Worker threads of each Envoy; 0 is one a CPU.",
+)  # fmt: skip
+@click.option(
+    "--log-level", type=click.Choice(LEVELS), default="warning", show_default=True, help="What each Envoy logs."
+)
+@click.option("--component-log-level", default="", metavar="LEVELS", help="The same by part: http:debug,upstream:info")
 @common.envoy_option
 def run(
     state: Path, ticket: str | None, servers: tuple[str, ...], address: str, drain: str, metrics_port: int,
-    envoy: Path | None, *, moved: bool, allow_commands: bool,
+    envoy: Path | None, pod: str | None, app_probes: str, concurrency: int, log_level: str, component_log_level: str,
+    *, moved: bool, allow_commands: bool, strict: bool,
 ) -> None:  # fmt: skip
     """Run the agent of this host.
 
@@ -64,26 +86,37 @@ def run(
     Examples:
       handsel agent run --state /var/lib/handsel --ticket hs2.…
       handsel agent run --state /var/lib/handsel --address 10.0.0.7
+      handsel agent run --state /var/lib/handsel --strict
     """
     from handsel.agent.model import HostSettings
+    from handsel.envoy.options import Options
     from handsel.model.durations import parse_duration
     from handsel.wiring.agent import run_agent
     from handsel.wiring.agent_metrics import MetricsDoor
     from handsel.wiring.logs import log_to
 
     folder = state.absolute()
+    if strict and pod:
+        raise UsageError("--strict makes network namespaces, and a pod is one: leave one of --strict and --pod out")
     try:
-        host = HostSettings(address, allow_commands, drain=parse_duration(drain))
+        draining = parse_duration(drain)
     except ValueError as error:
         raise UsageError(f"--drain: {error}") from error
+    try:
+        options = Options(concurrency, log_level, component_log_level and component_levels(component_log_level))
+    except ValueError as error:
+        raise UsageError(f"--component-log-level: {error}") from error
+    host = HostSettings(
+        address, allow_commands, drain=draining, strict=strict, pod=Interception(pod) if pod else None, envoy=options
+    )
     said = click.get_current_context().get_parameter_source("metrics_port")
     metrics = MetricsDoor(metrics_port, may_move=said is ParameterSource.DEFAULT)
 
     async def serve(stopping: asyncio.Event) -> int:
         async with run_agent(
             folder, settings.runtime_folder(folder), host, ticket=ticket, servers=servers, envoy=envoy, moved=moved,
-            metrics=metrics,
-        ) as agent:
+            metrics=metrics, probes=app_probes,
+        ) as agent:  # fmt: skip
             where = f"server {agent.server.enrolment.url}, metrics {agent.metrics_url}"
             click.echo(f"agent {agent.server.enrolment.agent_id}, {where}", err=True)
             await stopping.wait()
@@ -91,6 +124,10 @@ def run(
 
     log_to()
     common.run_until_signal(serve)
+
+
+command.add_command(agent_obtain.command, "obtain")
+command.add_command(agent_wait.command, "wait")
 
 
 @command.command("list")

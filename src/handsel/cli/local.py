@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
 
 from handsel import settings
-from handsel.errors import ExitCode, HandselError, Unreachable
+from handsel.errors import ExitCode, FileFault, HandselError, InvalidFile, Unreachable
 
 _TIMEOUT_SECONDS = 30.0
+_FAULT = re.compile(r"(.+?):(\d+):(\d+): (.*)")
 
 
 def call_server(state: Path, method: str, path: str, body: object = None) -> Any:
@@ -70,8 +72,16 @@ def _call(connection: http.client.HTTPConnection, whom: str, method: str, target
         connection.close()
     if response.status != 200:
         code, _, message = content.decode(errors="replace").partition(" ")
+        if code == InvalidFile.code:
+            raise InvalidFile([_fault(line) for line in message.splitlines()])
         exit_code = ExitCode.UNREACHABLE if response.status == 401 else ExitCode.FAILED
         error_type = type("Answered", (HandselError,), {"code": code, "exit_code": exit_code})
         what, _, next_step = message.partition("\n")
         raise error_type(what, next_step=next_step)
     return json.loads(content)
+
+
+def _fault(line: str) -> FileFault:
+    """A fault as it was told: `file:line:column: what`."""
+    match = _FAULT.fullmatch(line)
+    return FileFault(match[1], int(match[2]), int(match[3]), "", match[4]) if match else FileFault("", 1, 1, "", line)

@@ -17,6 +17,7 @@ _VERBS = {
     "run": "One service's program beside its sidecar.",
     "join": "Enrol this host, with a ticket or with other evidence.",
     "server": "The server alone: authority and compiled configuration.",
+    "apply": "Istio resources or a mesh file, for a running server.",
     "agent": "The agent of this host, and the hosts that have joined.",
     "ca": "The private certificate authority.",
     "status": "One screen: authority, hosts, proxies in sync, certificates.",

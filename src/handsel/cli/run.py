@@ -25,7 +25,8 @@ def command(service: str, state: Path, program: tuple[str, ...]) -> None:
     """Run a program as a service, once its sidecar is ready.
 
     The program gets PORT, NAME_ADDR, NAME_URL, http_proxy and no_proxy, the names of the services that it calls where
-    rights allow, and the `user` of its service; then it takes the place of this process.
+    rights allow, the `user` of its service, and its network namespace when the agent is strict; then it takes the
+    place of this process.
 
     \b
     Examples:
@@ -39,6 +40,6 @@ def command(service: str, state: Path, program: tuple[str, ...]) -> None:
     start = call_agent(state.absolute(), "GET", f"/v1/start?service={service}")
     environment = program_environment(os.environ, start["environment"], Path(sys.executable).parent)
     try:
-        become(program, environment, start["owner"], start["hosts"])
+        become(program, environment, start["owner"], start["hosts"], start.get("network", ""))
     except OSError as error:
         raise UsageError(f"{program[0]} cannot be started: {error.strerror}") from error

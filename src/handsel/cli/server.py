@@ -21,7 +21,7 @@ from handsel.errors import UsageError
     default=None,
     envvar="HANDSEL_CONFIG",
     show_default="handsel.yaml here or in the usual places; without one, the authority alone",
-    help="The mesh file.",
+    help="The mesh file, or a folder with it or with Istio resources.",
 )
 @common.state_option
 @click.option(
@@ -40,27 +40,30 @@ from handsel.errors import UsageError
     help="The file with the password of the CA's encrypted keys.",
 )  # fmt: skip
 @click.option("--migrate", is_flag=True, help="Bring an older PostgreSQL database to this version's schema first.")
+@click.option("--watch", is_flag=True, help="Read the mesh file and what it includes again when they change.")
 @click.option("--read-only", is_flag=True, help="A standby: answer what can be read, write nothing, make no tables.")
 def command(
     config: Path | None, state: Path | None, listen: str, metrics_port: int, status_port: int, database: str | None,
-    database_password_file: Path | None, key_password_file: Path | None, *, migrate: bool, read_only: bool,
+    database_password_file: Path | None, key_password_file: Path | None, *, migrate: bool, read_only: bool, watch: bool,
 ) -> None:  # fmt: skip
     """Run the server alone: the authority, and the configuration compiled from the mesh file.
 
     \b
     Examples:
       handsel server -f handsel.yaml
+      handsel server -f istio/ --watch        a folder of Istio resources, read again when they change
       handsel server --state ca --listen 127.0.0.1:8443     an authority without a mesh
       handsel server --state /var/lib/handsel --listen 10.0.0.5:8443
       handsel server --state /var/lib/handsel --database postgresql://handsel@db/handsel --migrate
     """
+    from handsel.wiring.configuration import Given
     from handsel.wiring.host_service import told_to_the_host
     from handsel.wiring.logs import log_to
-    from handsel.wiring.mesh_files import load_mesh_if_any
     from handsel.wiring.server import Server
     from handsel.wiring.storage import Storage
 
-    mesh = load_mesh_if_any(config or settings.config_file(), must_exist=config is not None)
+    given = Given(config or settings.config_file(), must_exist=config is not None, watch=watch)
+    mesh = given.load()
     folder = common.state_of(state, str(mesh.trust_domain))
     host, port = _address(listen)
     storage = Storage.at(
@@ -77,7 +80,7 @@ def command(
         runtime = settings.runtime_folder(folder)
         server = Server(
             mesh, folder, runtime, host=host, port=port, metrics_port=metrics_port, status_port=status_port,
-            may_move=not_written, storage=storage, key_password_file=key_password_file,
+            may_move=not_written, storage=storage, key_password_file=key_password_file, given=given,
         )  # fmt: skip
         try:
             await server.start()

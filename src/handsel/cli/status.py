@@ -18,6 +18,8 @@ from handsel.cli import common
 from handsel.cli.local import call_agent, call_server
 from handsel.errors import Unreachable, UsageError
 
+_NAMESPACE = "network namespace"
+
 
 @click.command()
 @common.config_option
@@ -120,6 +122,8 @@ def _print(status: dict[str, Any]) -> None:
         click.echo(f"hosts         {', '.join(_host(host) for host in server['hosts']) or 'none has joined'}")
     else:
         click.echo("server        away: proxies go on with what they hold")
+    if agent and agent["metrics"]:
+        click.echo(f"agent         {agent['agent']}   metrics {agent['metrics']}")
     if agent and agent["server_problem"]:
         click.echo(f"link          {agent['server_problem']}")
     rows = [_agent_row(each) for each in agent["workloads"]] if agent else []
@@ -179,6 +183,7 @@ def _problems(status: dict[str, Any]) -> list[str]:
         ]
         lines += [f"{workload['service']} waits for a file: {problem}" for problem in workload["missing"].values()]
         lines += [f"{workload['service']}: Envoy refused: {r['reason'].strip()}" for r in workload["rejections"]]
+        lines += _refused(workload)
         of_acme = (workload.get("acme") or {}).get("problem")
         lines += [f"{workload['service']}: {of_acme}"] if of_acme else []
     for each in agent.get("deliveries", []):
@@ -198,9 +203,30 @@ def _notes(agent: dict[str, Any]) -> list[str]:
     if len(same) > 1:
         advice = "`user: auto` gives each its own" if os.geteuid() == 0 else "as root, each could have its own"
         notes.append(f"{len(same)} services of one user are one security domain ({advice})")
-    way = "name and environment" if any(each["names"] for each in workloads) else "environment"
-    notes.append(f"calls reach the sidecar by {way}: a program could call around it, in plain")
-    return notes
+    # A gateway has no program.
+    workloads = [each for each in workloads if each.get("role") not in ("ingress", "egress", "balancer")]
+    ways = sorted({each["way"] for each in workloads})
+    by_way = {way: [each for each in workloads if each["way"] == way] for way in ways}
+    return [*notes, *(_note_of(way, there, of=len(workloads)) for way, there in by_way.items())]
+
+
+def _note_of(way: str, workloads: list[dict[str, Any]], *, of: int) -> str:
+    """What is true of the workloads whose calls reach the sidecar in one way."""
+    whose = "" if len(workloads) == of else f" of {', '.join(each['service'] for each in workloads)}"
+    text = f"calls{whose} go by {way}: "
+    if way != _NAMESPACE:
+        return text + "a program could call past it"
+    as_root = [each["service"] for each in workloads if each["user"] is None]
+    text += "there is no other way out"
+    return text + (f" (root could make one: {', '.join(as_root)} should have a user of its own)" if as_root else "")
+
+
+def _refused(workload: dict[str, Any]) -> list[str]:
+    calls = workload["refused"]["calls"]
+    if not calls:
+        return []
+    times, last = "once" if calls == 1 else f"{calls} times", workload["refused"]["last"]
+    return [f"{workload['service']} called past its sidecar {times} and was refused, last to {last}"]
 
 
 def _ends(text: str) -> str:

@@ -26,11 +26,17 @@ from handsel.errors import ExitCode, UsageError
 @common.envoy_option
 @click.option("--demo", is_flag=True, help="Run the voting application that comes with handsel.")
 @click.option("--once", is_flag=True, help="Bring everything up, prove every edge, report, take all down.")
+@click.option(
+    "--strict", is_flag=True, envvar="HANDSEL_STRICT",
+    help="Programs live in network namespaces, which only their sidecars leave.",
+)  # fmt: skip
+@click.option("--watch", is_flag=True, help="Read the mesh file and what it includes again when they change.")
 @click.option("--detach", is_flag=True, help="Return once everything is up; stop it with `handsel down`.")
 @common.output_option
 def command(
-    config: Path, state: Path | None, envoy: Path | None, output: str, *, demo: bool, once: bool, detach: bool
-) -> None:
+    config: Path, state: Path | None, envoy: Path | None, output: str,
+    *, demo: bool, once: bool, strict: bool, watch: bool, detach: bool,
+) -> None:  # fmt: skip
     """Turn a mesh file into a running mesh in which every connection is mutual TLS.
 
     \b
@@ -38,11 +44,13 @@ def command(
       handsel up --demo
       handsel up -f handsel.yaml
       handsel up --demo --once -o json
+      handsel up -f handsel.yaml --strict
     """
+    from handsel.wiring.configuration import Given
     from handsel.wiring.logs import log_to
-    from handsel.wiring.mesh_files import load_mesh
 
-    mesh = load_mesh(common.demo_file() if demo else config)
+    given = Given(common.demo_file() if demo else config, must_exist=True, watch=watch)
+    mesh = given.load()
     if once and detach:
         raise UsageError("--once ends by itself, so it does not go with --detach")
     if detach:
@@ -52,19 +60,23 @@ def command(
     steps = Steps()
     with _state(state, str(mesh.trust_domain), once=once) as folder:
         log_to(folder / "up.log")
-        run = _Up(mesh, folder, envoy, steps, demo=demo)
+        run = _Up(mesh, given, folder, envoy, steps, demo=demo, strict=strict)
         raise SystemExit(common.run_until_signal(run.once(output) if once else run.until_stopped()))
 
 
 class _Up:
     """The two ways of being up: until a signal, or once."""
 
-    def __init__(self, mesh: Any, folder: Path, envoy: Path | None, steps: Steps, *, demo: bool) -> None:
+    def __init__(
+        self, mesh: Any, given: Any, folder: Path, envoy: Path | None, steps: Steps, *, demo: bool, strict: bool
+    ) -> None:
         self._mesh = mesh
+        self._given = given
         self._folder = folder
         self._envoy = envoy
         self._steps = steps
         self._demo = demo
+        self._strict = strict
         self._started = common.process_started()
 
     def until_stopped(self) -> common.Main:
@@ -105,7 +117,8 @@ class _Up:
     def _up(self) -> Any:
         from handsel.wiring.up import up
 
-        return up(self._mesh, self._folder, settings.runtime_folder(self._folder), self._envoy, self._steps)
+        runtime = settings.runtime_folder(self._folder)
+        return up(self._mesh, self._folder, runtime, self._envoy, self._steps, strict=self._strict, given=self._given)
 
     async def _prove_demo(self, running: Any) -> None:
         """The demonstration proves itself at its start; your own services are proven with --once."""
@@ -114,7 +127,7 @@ class _Up:
         with self._steps.step("proof") as step:
             step.say(_summary(await prove(self._mesh, running.agent, {}, self._started)))
         port = running.agent.ports_of("web").application
-        self._steps.note(f"vote at http://127.0.0.1:{port}")
+        self._steps.note(f"vote at http://127.0.0.1:{port}" + self._where("web", running))
 
     def _say_what_is_where(self, running: Any) -> None:
         for note in self._mesh.notes:
@@ -122,7 +135,27 @@ class _Up:
         for name, service in self._mesh.services.items():
             port = running.agent.ports_of(name).application if service.sidecar else service.port
             calls = f" → {', '.join(service.calls)}" if service.calls else ""
+            if service.role.is_gateway:
+                self._steps.note(f"{name:<12} {service.role} gateway{_ports_of(self._mesh, service)}")
+                continue
             self._steps.note(f"{name:<12} {service.protocol:<5} 127.0.0.1:{port}{calls}")
+        if self._strict:
+            self._steps.note("strict: each port is in its service's network namespace, and only the mesh leads in")
+
+    def _where(self, name: str, running: Any) -> str:
+        path = running.agent.namespaces.path(name)
+        return f" in its namespace: nsenter --net={path} curl …" if path else ""
+
+
+def _ports_of(mesh: Any, service: Any) -> str:
+    """Where a gateway listens, and what for."""
+    from handsel.mesh.edge import Edge
+
+    edge = Edge(mesh)
+    ports = [f"{number} {port.protocol}" for port, number in edge.listening(service)]
+    guarded = [each.external.name for each in edge.guarded(service)]
+    at = f" at {', '.join(dict.fromkeys(ports))}" if ports else ""
+    return at + (f" for {', '.join(guarded)}" if guarded else "")
 
 
 @contextlib.contextmanager

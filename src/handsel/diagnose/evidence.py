@@ -7,7 +7,7 @@ A line is one JSON object of a workload's access log (`mesh/render/log.py` says 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,12 +57,12 @@ def outbound_line(lines: Iterable[Line], client: str) -> Line | None:
     return None
 
 
-def inbound_line(lines: Iterable[Line], peer: str, path: str = "") -> Line | None:
-    """The callee's line of the connection from `peer`, at which its program was reached.
+def inbound_line(lines: Sequence[Line], peer: str, path: str = "") -> Line | None:
+    """The callee's last line of a connection from `peer`, at which its program was reached.
 
     On layer 7, where one connection carries many requests, `path` picks the request.
     """
-    for line in lines:
+    for line in reversed(lines):
         if line.get("peer") != peer:
             continue
         # Only this type says that the program was reached: the end of a connection is logged for refused ones too.

@@ -6,16 +6,29 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 ANYBODY = "*"
+_BY_RULE = "?"
 
 
 def allowed_callers(dump: Mapping[str, Any]) -> frozenset[str]:
-    """The identities that the RBAC filter of the mesh port lets through; `ANYBODY` when it lets everybody through."""
-    filters = [
-        rules for listener in _listeners(dump) if listener.get("name") == "inbound" for rules in _rules(listener)
-    ]
-    if not filters:
-        return frozenset({ANYBODY})
-    return frozenset.intersection(*(_principals(rules) for rules in filters))
+    """The identities that the RBAC filter of the mesh port lets through; `ANYBODY` when it lets everybody through.
+
+    Where its rules ask for more than names, those that the handshake lets in.
+    """
+    inbound = [listener for listener in _listeners(dump) if listener.get("name") == "inbound"]
+    filters = [rules for listener in inbound for rules in _rules(listener) if rules.get("action", "ALLOW") == "ALLOW"]
+    gates = [_principals(rules) for rules in filters if "policies" in rules]
+    if any(_BY_RULE in each for each in gates):
+        gates = [each for each in gates if _BY_RULE not in each]
+        gates += [_of_handshake(context) for each in inbound for context in _typed(each, "tls.v3.DownstreamTlsContext")]
+    gates = [each for each in gates if ANYBODY not in each]
+    return frozenset.intersection(*gates) if gates else frozenset({ANYBODY})
+
+
+def _of_handshake(context: Mapping[str, Any]) -> frozenset[str]:
+    """The names of which a peer's certificate must carry one."""
+    validation = context.get("common_tls_context", {}).get("combined_validation_context", {})
+    names = validation.get("default_validation_context", {}).get("match_typed_subject_alt_names", [])
+    return frozenset(str(each.get("matcher", {}).get("exact") or ANYBODY) for each in names) or frozenset({ANYBODY})
 
 
 def demands_certificate(dump: Mapping[str, Any]) -> bool:
@@ -38,13 +51,14 @@ def names(dump: Mapping[str, Any]) -> set[str]:
 
 
 def _principals(rules: Mapping[str, Any]) -> frozenset[str]:
-    if rules.get("action", "ALLOW") != "ALLOW":
-        return frozenset({ANYBODY})
+    """Who is let through by name; `ANYBODY` where nothing is asked at all, `_BY_RULE` where more than a name is."""
     found = set()
     for policy in rules.get("policies", {}).values():
+        asks = [each for each in policy.get("permissions", []) if each != {"any": True}]
         for principal in policy.get("principals", []):
             exact = principal.get("authenticated", {}).get("principal_name", {}).get("exact")
-            found.add(exact or ANYBODY)
+            is_open = principal == {"any": True} and not asks
+            found.add(ANYBODY if is_open else exact if exact and not asks else _BY_RULE)
     return frozenset(found)
 
 

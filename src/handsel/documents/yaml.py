@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import yaml
 
@@ -36,11 +36,16 @@ _LONGEST_INTEGER = 40
 
 @dataclass(frozen=True)
 class Document:
-    """One document: its value, and for each path the 1-based (line, column) of its key, or of the value itself."""
+    """One document: its value, and for each path the 1-based (line, column) of its key, or of the value itself.
+
+    `text` is what it was read from, `line` where that starts in the file.
+    """
 
     file: str
     value: Value
     places: Mapping[Path, tuple[int, int]]
+    text: str = field(default="", repr=False, compare=False)
+    line: int = field(default=1, compare=False)
 
     def place(self, path: Path) -> tuple[int, int]:
         """The place of `path`, or of the nearest value above it."""
@@ -72,11 +77,14 @@ def parse(text: bytes, file: str) -> list[Document]:
     documents: list[Document] = []
     faults: list[FileFault] = []
     try:
-        for node in yaml.compose_all(text.decode(), Loader=yaml.CSafeLoader):
+        decoded = text.decode()
+        for node in yaml.compose_all(decoded, Loader=yaml.CSafeLoader):
             reader = _Reader(file)
             value = reader.read(node, (), 0)
             faults += reader.faults
-            documents.append(Document(file, value, reader.places))
+            start, end = node.start_mark, node.end_mark
+            written = " " * start.column + decoded[start.index : end.index]
+            documents.append(Document(file, value, reader.places, written, start.line + 1))
     except UnicodeDecodeError as error:
         raise InvalidFile([FileFault(file, 1, 1, "", f"the file is not UTF-8 (byte {error.start})")]) from error
     except yaml.MarkedYAMLError as error:

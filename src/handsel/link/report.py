@@ -54,7 +54,7 @@ class WorkloadReport:
 class Edge:
     """What one proxy has counted since it started: of its service's calls to one callee.
 
-    `callee` empty: what was refused at the service's own port, from whomever. `errors`: answers 500 to 599;
+    `callee` empty: what was refused at the service's own port, from whomever. `errors`: requests that failed;
     `failures`: connections that could not be made or were refused; `bytes`: both ways; `tls_versions` and
     `tls_groups` count handshakes.
     """

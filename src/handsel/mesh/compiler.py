@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from handsel.errors import Bug
-from handsel.mesh.scope import Places, Scope, View
+from handsel.mesh.access.moving import Steps
+from handsel.mesh.scope import Places, Scope
 from handsel.mesh.service import compile_workload
+from handsel.mesh.view import View
 from handsel.model.graph import Mesh
 
 Workload = tuple[str, str]
@@ -37,10 +39,12 @@ class Compiler:
         self._views: dict[Workload, View] = {}
         self._bodies: dict[Workload, bytes] = {}
 
-    def compile(self, mesh: Mesh, places: Places, withdrawn: Mapping[str, int] | None = None) -> Compiled:
-        """The configuration of every workload that has a place. `withdrawn`: see `translate`."""
+    def compile(
+        self, mesh: Mesh, places: Places, withdrawn: Mapping[str, int] | None = None, steps: Steps | None = None
+    ) -> Compiled:
+        """The configuration of every workload that has a place. `withdrawn`: see `translate`; `steps`: see `Scope`."""
         self._mesh = mesh = shared(mesh, self._mesh)
-        scope = Scope(mesh, places, withdrawn or {})
+        scope = Scope(mesh, places, withdrawn or {}, steps)
         changed: list[Workload] = []
         broken: dict[Workload, str] = {}
         for workload in scope.workloads:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from handsel.link.messages import AssignedWorkload, Assignment, PublishedResource, Resources
 from handsel.mesh import translate
 from handsel.mesh.render import workload
-from handsel.mesh.scope import View
+from handsel.mesh.view import View
 from handsel.model.graph import Mesh, Service
 from handsel.xds.snapshot import snapshot
 
@@ -25,8 +25,8 @@ def assign(mesh: Mesh, services: Sequence[str]) -> Assignment:
                 service.stores,
                 user=service.user,
                 staple=service.staple,
-                hosts={name: " ".join(names_of(mesh, name)) for name in service.calls},
-                more_ports=tuple(each.number for each in service.more_ports),
+                hosts={name: " ".join(names_of(mesh, name, service.namespace)) for name in service.calls},
+                more_ports=() if service.role.is_gateway else tuple(each.number for each in service.more_ports),
                 role=service.role,
                 deliveries=service.files,
                 acme=service.acme,
@@ -36,10 +36,10 @@ def assign(mesh: Mesh, services: Sequence[str]) -> Assignment:
     )
 
 
-def names_of(mesh: Mesh, callee: str) -> tuple[str, ...]:
-    """What programs write to reach a callee."""
+def names_of(mesh: Mesh, callee: str, namespace: str) -> tuple[str, ...]:
+    """What programs of a namespace write to reach a callee."""
     found = mesh.callee(callee)
-    return (callee,) if found is None or isinstance(found, Service) else (found.host, *found.aliases)
+    return (callee,) if found is None or isinstance(found, Service) else found.names_in(namespace)
 
 
 def compile_workload(view: View) -> bytes:

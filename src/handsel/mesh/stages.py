@@ -11,9 +11,11 @@ from typing import Any
 from handsel.mesh.render import workload
 from handsel.mesh.scope import Places
 from handsel.mesh.translate import translate
+from handsel.model.finding import Severity
 from handsel.model.graph import Mesh
 from handsel.model.origin import Origin
 from handsel.pki.names import SpiffeId, TrustDomain
+from handsel.pki.secret import Secret
 
 
 class Stage(StrEnum):
@@ -44,10 +46,14 @@ def _is_usual(field: dataclasses.Field[Any], value: Any) -> bool:
 
 def plain(value: Any) -> Any:  # noqa: PLR0911  # one line a kind of value
     """A value of ours as JSON has it: data classes become mappings of what they say, names and places become text."""
-    if isinstance(value, SpiffeId | TrustDomain | Origin):
+    if isinstance(value, SpiffeId | TrustDomain | Origin | Secret):
         return str(value)
+    if isinstance(value, bytes):
+        return f"({len(value)} bytes)"
     if isinstance(value, StrEnum):
         return str(value)
+    if isinstance(value, Severity):
+        return value.name.lower()
     if isinstance(value, IntEnum):
         return int(value)
     if isinstance(value, timedelta):

@@ -12,6 +12,7 @@ from handsel.model.authority_file import read_address
 from handsel.model.faults import HOST, NAME, FilePath, Port, Strict
 from handsel.model.graph import External, ExternalTls, Protocol
 from handsel.model.origin import Origin
+from handsel.model.server_tls_file import Credential
 
 
 class ExternalTlsFile(Strict):
@@ -22,6 +23,11 @@ class ExternalTlsFile(Strict):
     private_key: FilePath | None = Field(None, description="PEM file with its key.")
     ca_certificates: FilePath | None = Field(
         None, description="PEM file with the roots to trust. The system's when left out."
+    )
+    credential: Credential | None = Field(
+        None,
+        description="Instead of these files: a group of `handsel secret` with tls.crt, tls.key and ca.crt, or a Secret "
+        "of Kubernetes. Only hosts of who calls it get it.",
     )
     server_name: str | None = Field(None, description="The name sent as SNI. `host` when left out.")
 
@@ -48,7 +54,9 @@ def external_faults(name: str, content: ExternalFile) -> Iterator[tuple[Path, st
         except ValueError as error:
             yield ("endpoints", index), str(error)
     tls = content.tls
-    if tls.mode == "mutual" and not (tls.client_certificate and tls.private_key):
+    if tls.credential and (tls.client_certificate or tls.private_key):
+        yield ("tls",), "either a credential, or client_certificate and private_key"
+    elif tls.mode == "mutual" and not tls.credential and not (tls.client_certificate and tls.private_key):
         yield ("tls",), "mode mutual needs client_certificate and private_key"
     if tls.mode != "mutual" and (tls.client_certificate or tls.private_key):
         yield ("tls",), f"mode {tls.mode} shows no client certificate: use mode mutual, or leave it out"
@@ -72,6 +80,7 @@ def read_external(name: str, content: ExternalFile, origin: Origin, absolute: Ca
         server_name=server_name,
         server_names=(server_name,),
         origin=origin,
+        credential=tls.credential or "",
     )
 
 

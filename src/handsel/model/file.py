@@ -12,9 +12,15 @@ from pydantic import Field
 from handsel.documents import yaml
 from handsel.documents.yaml import Document
 from handsel.errors import FileFault, InvalidFile
+from handsel.model.access import Mode
+from handsel.model.access_file import access_faults
+from handsel.model.access_reading import read_access
 from handsel.model.authority_file import AuthorityFile, authority_faults, read_authority
-from handsel.model.balancer_file import BalancerFile, balancers_faults, read_balancers
+from handsel.model.balancer_faults import balancers_faults
+from handsel.model.balancer_file import BalancerFile, read_balancers
+from handsel.model.certificate_files import NO_FILES, ReadFile
 from handsel.model.context_file import ContextFile, context_faults, read_contexts
+from handsel.model.edge_findings import edge_findings
 from handsel.model.external_file import ExternalFile, external_faults, read_external
 from handsel.model.faults import Strict, did_you_mean, sift, validate
 from handsel.model.federation_file import (
@@ -27,14 +33,15 @@ from handsel.model.federation_file import (
 )
 from handsel.model.gateway import Role
 from handsel.model.gateway_file import GatewayFile, gateways_faults, read_gateways
-from handsel.model.graph import External, Group, Mesh, Service
+from handsel.model.graph import Callee, External, Group, Mesh, Service
 from handsel.model.included import Around, Include, Included, ReadResources
 from handsel.model.origin import Origin
-from handsel.model.routing_file import RoutesFile, read_routes, routes_faults
+from handsel.model.routing_file import RoutesFile, behind_new_names, new_names, read_routes, routes_faults
 from handsel.model.secret_file import SecretFile, read_secrets, secret_faults
 from handsel.model.service_file import ServiceFile, groups_of, read_service, service_faults
 from handsel.model.telemetry_file import TelemetryFile, read_telemetry, telemetry_faults
 from handsel.model.traffic_file import TrafficFile, read_traffic, traffic_faults
+from handsel.model.traffic_findings import traffic_findings
 from handsel.pki.names import TrustDomain
 
 
@@ -46,6 +53,8 @@ class MeshFile(Strict):
     trust_domain: str = Field("mesh.internal", description="The name that all identities of this mesh start with.")
     services: dict[str, ServiceFile] = Field({}, description="The services, by name.")
     external: dict[str, ExternalFile] = Field({}, description="Services outside the mesh, by name.")
+    mode: Mode = Field(Mode.STRICT, description="What ports take: `strict`, `permissive` (plaintext too), `disable`.")
+    modes: dict[str, Mode] = Field({}, description="The same for the services of a namespace, by its name.")
     include: list[str] = Field([], description="Files with Istio resources, as patterns relative to this file.")
     authority: AuthorityFile = Field(AuthorityFile(), description="The authority.")
     telemetry: TelemetryFile = Field(TelemetryFile(), description="What is seen.")
@@ -92,6 +101,7 @@ def parse(
     absolute: Callable[[str], str],
     include: Include,
     read_resources: ReadResources,
+    read_file: ReadFile = NO_FILES,
 ) -> Mesh:
     """The graph that a mesh file describes, together with what it includes.
 
@@ -99,7 +109,7 @@ def parse(
     """
     document = _one_document(text, file)
     content, faults = sift(document, MeshFile)
-    return _MeshReader(document, content, faults, folder, absolute).read(include, read_resources)
+    return _MeshReader(document, content, faults, folder, absolute, read_file).read(include, read_resources)
 
 
 def _one_document(text: bytes, file: str) -> Document:
@@ -113,6 +123,13 @@ def _one_document(text: bytes, file: str) -> Document:
     return documents[0]
 
 
+def _callees(
+    services: dict[str, Service], externals: dict[str, External], groups: dict[str, Group]
+) -> dict[str, Callee]:
+    """What a call may name (`Mesh.callee`)."""
+    return {**{name: each for name, each in services.items() if each.sidecar}, **externals, **groups}
+
+
 class _MeshReader:
     """Builds the graph from a valid file and gathers what only the whole can tell."""
 
@@ -123,12 +140,14 @@ class _MeshReader:
         faults: list[FileFault],
         folder: str,
         absolute: Callable[[str], str],
+        read_file: ReadFile = NO_FILES,
     ) -> None:
         self._document = document
         self._content = content
         self._faults = faults
         self._folder = folder
         self._absolute = absolute
+        self._read_file = read_file
 
     def read(self, include: Include, read_resources: ReadResources) -> Mesh:
         content, origin = self._content, self._origin
@@ -136,7 +155,9 @@ class _MeshReader:
         services = {name: self._service(name, each, trust_domain) for name, each in content.services.items()}
         externals = {name: self._external(name, each) for name, each in content.external.items()}
         gateways = read_gateways(content.gateways, trust_domain, self._below("gateways"), self._absolute)
-        balancers = read_balancers(content.balancers, trust_domain, self._below("balancers"), self._absolute)
+        balancers = read_balancers(
+            content.balancers, trust_domain, self._below("balancers"), self._absolute, self._read_file
+        )
         for service in (*gateways.services, *balancers.services):
             if service.name in services:
                 self._fault(("services", service.name), "a gateway or a load balancer has this name already")
@@ -144,6 +165,12 @@ class _MeshReader:
         around = Around(trust_domain, tuple(services.values()), tuple(externals.values()))
         included = self._included(include, read_resources, around)
         groups = self._join(services, externals, included or Included())
+        new = new_names(content.routes, _callees(services, externals, groups), self._below("routes"))
+        groups |= new
+        callees = _callees(services, externals, groups)
+        self._check_traffic(callees, included)
+        self._check_gateways(callees, externals, all_known=included is not None)
+        self._check_balancers(callees, trust_domain, all_known=included is not None)
         self._check_names(services, externals)
         self._check_calls(services, externals, groups, all_known=included is not None)
         self._check_ports(services)
@@ -153,8 +180,17 @@ class _MeshReader:
         if self._faults:
             raise InvalidFile(sorted(self._faults))
         included = included or Included()
+        routes = read_routes(content.routes, callees, self._below("routes"))
+        behind = behind_new_names(content.routes, new)
+        traffic = read_traffic(content.traffic, callees, behind, self._below("traffic"), self._absolute)
+        findings = (
+            *edge_findings(services.values(), gateways.gateways),
+            *traffic_findings(routes, traffic, included.traffic, callees),
+            *included.findings,
+        )
         authority = content.authority
         telemetry = read_telemetry(content.telemetry, self._absolute)
+        access = read_access(content.services, content.modes, services, origin)
         return Mesh(
             trust_domain,
             services,
@@ -163,7 +199,7 @@ class _MeshReader:
             authority.renew_after,
             telemetry.sees_requests,
             self._folder,
-            tuple(str(each) for each in included.findings),
+            tuple(str(each) for each in findings),
             read_authority(authority, lambda path: str(origin(("authority", *path))), self._absolute),
             read_contexts(content.contexts, self._absolute),
             read_secrets(content.secrets, lambda path: str(origin(path))),
@@ -171,15 +207,18 @@ class _MeshReader:
             spiffe=read_spiffe(content.spiffe),
             telemetry=telemetry,
             groups=groups,
-            routes=(*read_routes(content.routes, self._below("routes")), *gateways.routes, *included.routes),
-            traffic=(*read_traffic(content.traffic, self._below("traffic"), self._absolute), *included.traffic),
-            modes=included.modes,
-            policies=included.policies,
-            tokens=included.tokens,
+            routes=(*routes, *gateways.routes, *included.routes),
+            traffic=(*traffic, *included.traffic),
+            mode=content.mode,
+            modes=(*access.modes, *included.modes),
+            policies=(*access.policies, *included.policies),
+            tokens=(*access.tokens, *included.tokens),
             gateways=(*gateways.gateways, *included.gateways),
             balancers=balancers.balancers,
             credentials=included.credentials,
-            findings=included.findings,
+            findings=findings,
+            root_namespace=included.root_namespace or Mesh.root_namespace,
+            tls=included.tls,
         )
 
     def _below(self, key: str) -> Callable[[yaml.Path], Origin]:
@@ -197,14 +236,18 @@ class _MeshReader:
             if each.insecure and content.forbid_insecure:
                 yield ("contexts", name, "insecure"), "this file forbids insecure contexts"
         yield from secret_faults(content.secrets, members, trust_domain)
+        identities = {name: each.identity for name, each in services.items()}
+        for name, said in content.services.items():
+            has_inbound = services[name].sidecar and services[name].role.has_inbound
+            of_access = access_faults(said, identities, has_inbound=has_inbound)
+            yield from ((("services", name, *path), message) for path, message in of_access)
+        namespaces = {each.namespace for each in services.values()}
+        for name in content.modes.keys() - namespaces:
+            yield ("modes", name), f"no service is of this namespace, {did_you_mean(name, namespaces, known_here=True)}"
         parts: dict[str, Iterable[tuple[yaml.Path, str]]] = {
             "telemetry": telemetry_faults(content.telemetry),
             "spiffe": spiffe_faults(content.spiffe),
             "federation": federation_faults(content.federation, trust_domain),
-            "routes": routes_faults(content.routes),
-            "traffic": traffic_faults(content.traffic),
-            "gateways": gateways_faults(content.gateways),
-            "balancers": balancers_faults(content.balancers),
         }
         for key, faults in parts.items():
             yield from (((key, *path), message) for path, message in faults)
@@ -263,19 +306,22 @@ class _MeshReader:
             return None
 
     def _check_names(self, services: dict[str, Service], externals: dict[str, External]) -> None:
-        hosts: dict[str, str] = {}
+        hosts: dict[str, External] = {}
         for name, external in externals.items():
             if name in services:
                 self._fault_of(external, (), "a service has this name already")
             if external.host in hosts:
-                message = f"{external.host} is external {hosts[external.host]!r} already"
-                self._fault_of(external, ("host",), message)
+                first = hosts[external.host]
+                # A ServiceEntry may have several ports.
+                if {first.name, name} & self._content.external.keys() or first.plain_port == external.plain_port:
+                    self._fault_of(external, ("host",), f"{external.host} is external {first.name!r} already")
             elif external.host in services:
                 self._fault_of(external, ("host",), f"a service is called {external.host} already")
-            hosts[external.host] = name
+            hosts[external.host] = external
         identities: dict[object, str] = {}
         for name, service in services.items():
-            if service.identity in identities:
+            # Kubernetes lets several workloads have one service account.
+            if service.identity in identities and service.guarded:
                 self._fault(("services", name), f"has the same identity as {identities[service.identity]!r}")
             identities[service.identity] = name
 
@@ -285,8 +331,10 @@ class _MeshReader:
         known = [*(name for name, service in services.items() if service.sidecar), *externals, *groups]
         # A part that was set aside for its own faults is still there to be called.
         places = self._document.places
-        known += [str(path[1]) for path in places if len(path) == 2 and path[0] in ("services", "external")]
+        known += [str(path[1]) for path in places if len(path) == 2 and path[0] in ("services", "external", "routes")]
         for name, service in services.items():
+            if not service.guarded:
+                continue  # its calls are all that the resources let it see
             for index, callee in enumerate(service.calls):
                 path = ("services", name, "calls", index)
                 if callee == name:
@@ -295,16 +343,42 @@ class _MeshReader:
                     self._fault(path, f"{callee!r} has no sidecar: declare it under external")
                 elif callee in services and services[callee].role is Role.AMBASSADOR:
                     self._fault(path, f"{callee!r} has an ambassador, which nobody can call")
+                elif callee in services and services[callee].role.is_gateway:
+                    self._fault(path, f"{callee!r} is a gateway, which no service calls by its name")
                 elif callee not in known and all_known:
                     hint = did_you_mean(callee, known)
                     self._fault(path, f"there is no service or external {callee!r}{hint and ', '}{hint}")
             if service.calls and not service.sidecar:
                 self._fault(("services", name, "calls"), "without a sidecar there are no calls: everything is direct")
 
+    def _check_gateways(self, callees: dict[str, Callee], externals: dict[str, External], *, all_known: bool) -> None:
+        answering = [name for name, each in callees.items() if not isinstance(each, Service) or each.role.has_inbound]
+        for path, message in gateways_faults(self._content.gateways, answering, externals, all_known=all_known):
+            self._fault(("gateways", *path), message)
+
+    def _check_balancers(self, callees: dict[str, Callee], trust_domain: TrustDomain, *, all_known: bool) -> None:
+        answering = [name for name, each in callees.items() if not isinstance(each, Service) or each.role.has_inbound]
+        known = answering if all_known else None
+        content = self._content.balancers
+        for path, message in balancers_faults(content, trust_domain, known, self._absolute, self._read_file):
+            self._fault(("balancers", *path), message)
+
+    def _check_traffic(self, callees: dict[str, Callee], included: Included | None) -> None:
+        content, all_known = self._content, included is not None
+        subsets = {name: list(each.subsets) for name, each in content.traffic.items()}
+        for rule in included.traffic if included else ():
+            for name in rule.callees:
+                subsets.setdefault(name, []).extend(each.name for each in rule.subsets)
+        called = {name for callee in callees.values() if isinstance(callee, Service) for name in callee.calls}
+        for path, message in routes_faults(content.routes, callees, subsets, called, all_known=all_known):
+            self._fault(("routes", *path), message)
+        for path, message in traffic_faults(content.traffic, callees, all_known=all_known):
+            self._fault(("traffic", *path), message)
+
     def _check_ports(self, services: dict[str, Service]) -> None:
         ports: dict[int, str] = {}
         for name, service in services.items():
-            if service.port and service.port in ports:
+            if service.port and service.port in ports and service.guarded:
                 self._fault(
                     ("services", name, "port"), f"service {ports[service.port]!r} has port {service.port} already"
                 )

@@ -21,11 +21,12 @@ from handsel.model.credential import Credential
 from handsel.model.delivery import Delivery
 from handsel.model.federation import Federated, SpiffeSettings
 from handsel.model.finding import Finding
-from handsel.model.gateway import Gateway, Role
+from handsel.model.gateway import Gateway, GatewayPort, Legacy, Role
 from handsel.model.origin import Origin
 from handsel.model.routing import Routes
 from handsel.model.secret import Declared
 from handsel.model.telemetry import Telemetry
+from handsel.model.tls_settings import TlsSettings
 from handsel.model.traffic import Traffic
 from handsel.pki.names import SpiffeId, TrustDomain
 
@@ -64,7 +65,8 @@ class Service:
     writes for it. `acme`: a certificate that the agent takes from an ACME CA for it, beside its identity.
     `staple`: an OCSP answer goes along with its certificate. `more_ports`: where it listens beside `port`. `guarded`:
     only those may call it that name it in their calls; False: as in Istio, whoever is of the mesh, unless a policy says
-    otherwise.
+    otherwise. `exposes`: ports of its own proxy for the outside. `legacy`: what its adapter stands before instead of a
+    program. `listens`: of a gateway, where it really has a port that is named otherwise.
     """
 
     name: str
@@ -86,6 +88,9 @@ class Service:
     more_ports: tuple[ServicePort, ...] = ()
     role: Role = Role.SIDECAR
     guarded: bool = True
+    exposes: tuple[GatewayPort, ...] = ()
+    legacy: Legacy | None = None
+    listens: tuple[tuple[int, int], ...] = ()
     callees: tuple[str, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
@@ -121,7 +126,9 @@ class External:
     Programs call `http://host/`, or `http://host:plain_port/` when that is not 80; `port` is where TLS goes.
     `endpoints` are (address, port) pairs, each address an IP address or a name for DNS; empty means `host` by DNS.
     Paths are absolute. `ca_certificates` empty means the operating system's roots. `server_names` are the names of
-    which its certificate must carry one. `request_timeout` None leaves it to us, zero is no limit.
+    which its certificate must carry one. `request_timeout` None leaves it to us, zero is no limit. `endpoint_labels`
+    and `weights`: one an endpoint, empty when they say nothing. `one_address`: of all that DNS has only the first is
+    used, anew for each connection. `credential` names a secret in place of the client's files and of the roots.
     """
 
     name: str
@@ -140,13 +147,22 @@ class External:
     request_timeout: timedelta | None = None
     namespace: str = "default"
     aliases: tuple[str, ...] = ()
+    endpoint_labels: tuple[Labels, ...] = ()
+    weights: tuple[int, ...] = ()
+    one_address: bool = False
+    credential: str = ""
+
+    def names_in(self, namespace: str) -> tuple[str, ...]:
+        """What programs of a namespace write."""
+        return _names_in(self, namespace)
 
 
 @dataclass(frozen=True)
 class Group:
     """A name behind which several services stand: those of `services` at their port `target_port` (0: the main one).
 
-    `host` and `aliases` are what programs write, `port` the port they write.
+    `host` and `aliases` are what programs write, `port` the port they write. `target_ports`: of those that listen
+    elsewhere, by name.
     """
 
     name: str
@@ -158,6 +174,20 @@ class Group:
     aliases: tuple[str, ...] = ()
     target_port: int = 0
     namespace: str = "default"
+    target_ports: tuple[tuple[str, int], ...] = ()
+
+    def port_of(self, service: str) -> int:
+        """Where one of its services listens for it; 0: at its main port."""
+        return dict(self.target_ports).get(service, self.target_port)
+
+    def names_in(self, namespace: str) -> tuple[str, ...]:
+        """What programs of a namespace write."""
+        return _names_in(self, namespace)
+
+
+def _names_in(callee: External | Group, namespace: str) -> tuple[str, ...]:
+    """An alias without a dot is one of the callee's own namespace."""
+    return (callee.host, *(each for each in callee.aliases if "." in each or namespace == callee.namespace))
 
 
 Callee = Service | External | Group
@@ -194,6 +224,7 @@ class Mesh:
     credentials: tuple[Credential, ...] = ()
     findings: tuple[Finding, ...] = ()
     root_namespace: str = "istio-system"
+    tls: TlsSettings = field(default=TlsSettings())
 
     def callee(self, name: str) -> Callee | None:
         """What a call of this name reaches."""

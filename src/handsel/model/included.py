@@ -12,6 +12,7 @@ from handsel.model.finding import Finding
 from handsel.model.gateway import Gateway
 from handsel.model.graph import External, Group, Service
 from handsel.model.routing import Routes
+from handsel.model.tls_settings import USUAL_TLS, TlsSettings
 from handsel.model.traffic import Traffic
 from handsel.pki.names import TrustDomain
 
@@ -31,6 +32,8 @@ class Included:
     gateways: tuple[Gateway, ...] = ()
     credentials: tuple[Credential, ...] = ()
     findings: tuple[Finding, ...] = ()
+    root_namespace: str = ""
+    tls: TlsSettings = USUAL_TLS
 
 
 @dataclass(frozen=True)

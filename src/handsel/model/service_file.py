@@ -10,14 +10,18 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from handsel.documents.yaml import Path
-from handsel.model.acme_client import AcmeClient
+from handsel.model.access import Mode
+from handsel.model.access_file import AccessOfService
+from handsel.model.acme_client import SECRET_NAME, AcmeClient
 from handsel.model.acme_client_file import AcmeClientFile, acme_client_faults, read_acme_client
+from handsel.model.adapter_file import UpstreamFile, adapter_faults, read_upstream
 from handsel.model.delivery import Delivery
 from handsel.model.delivery_file import DeliveryOrFolder, files_faults, read_delivery
 from handsel.model.faults import NAME, Port, Strict, did_you_mean
-from handsel.model.gateway import Role
+from handsel.model.gateway import GatewayPort, KeyFiles, Role
 from handsel.model.graph import Group, Protocol, Service, ServicePort
 from handsel.model.origin import Origin
+from handsel.model.server_tls_file import ExposeFile, expose_faults, read_expose
 from handsel.pki.names import SpiffeId, TrustDomain
 
 
@@ -38,12 +42,11 @@ class MorePortFile(Strict):
 
     port: Port = Field(description="Where the program listens too, plain, on loopback.")
     protocol: Protocol = Field(Protocol.HTTP, description="What it speaks there.")
+    mode: Mode | None = Field(None, description="What this port takes: `strict`, `permissive`, `disable`.")
 
 
-class ServiceFile(Strict):
+class ServiceFile(AccessOfService):
     """One service."""
-
-    NOT_YET = ("expose",)
 
     command: str | None = Field(None, description="What `up` starts, in the folder of this file.")
     port: Port | None = Field(None, description="Where the program listens, plain, on loopback. Free when left out.")
@@ -59,9 +62,13 @@ class ServiceFile(Strict):
         {}, description="More ports of the program, by name: callers reach them as `service-name`."
     )
     labels: dict[str, str] = Field({}, description="Labels, by which rules and policies choose; `app` is its name.")
-    role: Literal["sidecar", "ambassador"] = Field(
-        "sidecar", description="`ambassador`: its proxy carries its calls only, and nobody can call it."
+    role: Literal["sidecar", "ambassador", "adapter"] = Field(
+        "sidecar",
+        description="`ambassador`: its proxy carries its calls only, and nobody can call it. `adapter`: it stands "
+        "before something old, `upstream`, instead of a program.",
     )
+    upstream: UpstreamFile | None = Field(None, description="What an adapter stands before.")
+    expose: ExposeFile | None = Field(None, description="A port of its own proxy for the outside.")
     namespace: str = Field("default", description="Second part of the identity.")
     service_account: str | None = Field(
         None, description="Last part of the identity. The service's name when left out."
@@ -101,9 +108,22 @@ def service_faults(
             hint = did_you_mean(domain, federation)
             message = f"there is no trust domain {domain!r} under federation{hint and ', '}{hint}"
             yield ("federates_with", index), message
+    yield from adapter_faults(content.role, content.upstream, content.protocol, has_program=bool(content.command))
+    yield from _expose_faults(content)
     yield from _ports_faults(content)
     yield from _files_faults(content)
     yield from _acme_faults(content)
+
+
+def _expose_faults(content: ServiceFile) -> Iterator[tuple[Path, str]]:
+    if content.expose is None:
+        return
+    for below, message in expose_faults(content.expose):
+        yield ("expose", *below), message
+    if content.expose.port in (content.port, *(each.port for each in content.ports.values())):
+        yield ("expose", "port"), f"the program itself listens at {content.expose.port}"
+    if content.role != "sidecar":
+        yield ("expose",), f"the {content.role} of a service exposes nothing"
 
 
 def _ports_faults(content: ServiceFile) -> Iterator[tuple[Path, str]]:
@@ -166,7 +186,17 @@ def read_service(
         labels=tuple(sorted({"app": name, **content.labels}.items())),
         more_ports=tuple(ServicePort(each.port, each.protocol, key) for key, each in content.ports.items()),
         role=Role(content.role),
+        exposes=_exposes(content, origin(("expose",)), absolute),
+        legacy=read_upstream(content.upstream, absolute) if content.upstream else None,
     )
+
+
+def _exposes(content: ServiceFile, origin: Origin, absolute: Callable[[str], str]) -> tuple[GatewayPort, ...]:
+    if content.expose is None:
+        return ()
+    acme = KeyFiles(credential=SECRET_NAME) if content.acme else None
+    protocol = "TLS" if content.protocol is Protocol.TCP else "HTTPS"
+    return (read_expose(content.expose, protocol, acme, origin, absolute),)
 
 
 def _identity(name: str, content: ServiceFile, trust_domain: TrustDomain) -> SpiffeId:

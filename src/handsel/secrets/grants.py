@@ -41,6 +41,16 @@ class Granting:
                 units.setdefault(grantee, set()).add(unit)
         return cls(found, {grantee: frozenset(each) for grantee, each in units.items()})
 
+    def using(self, uses: Mapping[str, frozenset[str]]) -> Granting:
+        """Together with what services need by their configuration. `uses`: the units of each."""
+        by_unit = {unit: dict(grantees) for unit, grantees in self.by_unit.items()}
+        for service, units in uses.items():
+            for unit in units:
+                by_unit.setdefault(unit, {}).setdefault(service, "the configuration")
+        nothing: frozenset[str] = frozenset()
+        together = {name: self.units.get(name, nothing) | uses.get(name, nothing) for name in {*self.units, *uses}}
+        return Granting(by_unit, together)
+
     def allows(self, name: str, service: str, identity: str) -> bool:
         """Whether a service gets this secret, by its name or its identity."""
         return unit_of(name) in self.units_of(service, identity)

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import structlog
 
+from handsel.agent.adapters import network_namespace
 from handsel.agent.adapters.control import ControlDoor
 from handsel.agent.adapters.files import AgentFolder
 from handsel.agent.adapters.host import launch, rights
@@ -22,6 +23,7 @@ from handsel.agent.adapters.tpm import quoting
 from handsel.agent.join import Prove, Way
 from handsel.agent.layout import Layout
 from handsel.agent.model import Enrolment, HostSettings
+from handsel.agent.probes import read as read_probes
 from handsel.door.adapters.uvicorn_tls import DoorServer, listen_unix
 from handsel.door.asgi import Door
 from handsel.envoy.adapters import binary
@@ -50,12 +52,16 @@ async def open_agent(
     machine: str = "",
     moved: bool = False,
     metrics: MetricsDoor | None = None,
+    probes: str = "",
 ) -> AsyncIterator[Agent]:
     """The agent of a state folder, running; `others` are more servers, see `Enrolment`.
 
     At the end its Envoys run on, unless `drain_seconds` says otherwise. `machine`: the one that we are on, when it
     matters that the folder is of it; `moved`: it is of another one, on purpose. `metrics` None: the usual door.
+    `probes`: of a pod's programs, see `agent.probes.read`.
     """
+    if host.strict:
+        network_namespace.check()
     collector.calm()
     folder = AgentFolder(Layout(state / "agent", runtime))
     folder.prepare()
@@ -67,12 +73,12 @@ async def open_agent(
             enrolment = await enrol(folder, Way.by_ticket(TicketText.decode(ticket), url, others), machine)
         enrolment = _of_this_machine(folder, enrolment, machine, moved=moved)
         enrolment = replace(enrolment, others=others or enrolment.others)
-        agent = Agent(folder, enrolled(enrolment, url), binary.find(envoy), host)
+        agent = Agent(folder, enrolled(enrolment, url), binary.find(envoy) if host.proxies else None, host)
         door = DoorServer(Door(ControlDoor(agent).routes(), on_bug=_log_bug), listen_unix(folder.layout.control), None)
         await door.start()
         try:
             await agent.start()
-            async with metrics_door(agent, metrics or MetricsDoor(), _log_bug):
+            async with metrics_door(agent, metrics or MetricsDoor(), _log_bug), _pod_doors(agent, host, probes):
                 yield agent
         finally:
             await door.stop()
@@ -83,17 +89,32 @@ async def open_agent(
 @contextlib.asynccontextmanager
 async def run_agent(
     state: Path, runtime: Path, host: HostSettings, *, ticket: str | None, servers: Sequence[str], envoy: Path | None,
-    moved: bool, metrics: MetricsDoor | None = None,
+    moved: bool, metrics: MetricsDoor | None = None, probes: str = "",
 ) -> AsyncIterator[Agent]:  # fmt: skip
     """The agent as a process of its own, bound to this machine; who started it is told how it is."""
     manager = ServiceManager.of(os.environ)
+    has_names = rights.may_use_usual_ports() or (host.captured and rights.usual_ports_are_free())
     opened = open_agent(
-        state, runtime, replace(host, has_names=rights.may_use_usual_ports()), ticket=ticket,
+        state, runtime, replace(host, has_names=has_names), ticket=ticket,
         url=next(iter(servers), None), others=tuple(servers[1:]), envoy=envoy, machine=this_machine(), moved=moved,
-        metrics=metrics,
+        metrics=metrics, probes=probes,
+        # The end of a pod's sidecar is the end of its container, with all that runs there.
+        drain_seconds=host.drain.total_seconds() if host.pod else None,
     )  # fmt: skip
     async with opened as agent, manager.following(lambda: _in_one_line(agent)):
         yield agent
+
+
+@contextlib.asynccontextmanager
+async def _pod_doors(agent: Agent, host: HostSettings, probes: str) -> AsyncIterator[None]:
+    """Those of a pod, where this is one; heavy, and nobody else needs them."""
+    if host.pod is None:
+        yield
+        return
+    from handsel.agent.adapters.pod import pod_doors  # noqa: PLC0415
+
+    async with pod_doors(agent, host.pod, read_probes(probes), _log_bug):
+        yield
 
 
 def _in_one_line(agent: Agent) -> str:
@@ -158,9 +179,11 @@ def prepare_key(state: Path, runtime: Path) -> str:
         return key.pin()
 
 
-def become(program: Sequence[str], environment: Mapping[str, str], owner: Sequence[int] | None, hosts: str) -> NoReturn:
+def become(
+    program: Sequence[str], environment: Mapping[str, str], owner: Sequence[int] | None, hosts: str, network: str
+) -> NoReturn:
     """Become a service's program, see `Agent.start_of`. Raises `OSError` when it cannot be started."""
-    launch.run(program, environment, (owner[0], owner[1]) if owner else None, hosts)
+    launch.run(program, environment, (owner[0], owner[1]) if owner else None, hosts, network)
 
 
 def _log_bug(error: Exception) -> None:

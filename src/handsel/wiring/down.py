@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from handsel.agent.adapters import network_namespace
 from handsel.agent.adapters.host.programs import end_left_behind
 from handsel.agent.layout import Layout
 from handsel.envoy.adapters import process
@@ -29,8 +30,16 @@ async def down(state: Path, runtime: Path) -> list[str]:
     up_record(state).unlink(missing_ok=True)
     stopped += await end_left_behind(sorted((state / "programs").glob("*.pid")))
     stopped += await _end_envoys(Layout(state / "agent", runtime))
+    stopped += _remove_namespaces(state / "agent")
     shutil.rmtree(runtime, ignore_errors=True)
     return stopped
+
+
+def _remove_namespaces(state: Path) -> list[str]:
+    there = network_namespace.there(state)
+    for name in there:
+        network_namespace.remove(name)
+    return [f"the network namespace {name}" for name in there]
 
 
 async def _end_envoys(layout: Layout) -> list[str]:

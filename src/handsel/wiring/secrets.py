@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from handsel.door.asgi import Request, Routes
 from handsel.errors import HandselError, NotAuthorised
 from handsel.link.resume import Publish
 from handsel.link.secrets import SecretRefs
+from handsel.mesh.edge import unit_of
 from handsel.model.graph import Mesh
 from handsel.model.token_uri import TokenUri
 from handsel.secrets import grants
@@ -24,6 +25,7 @@ from handsel.secrets.adapters.agents_http import SecretsDoor
 from handsel.secrets.adapters.keys import Keyring
 from handsel.secrets.adapters.token_key import TokenKeys
 from handsel.secrets.adapters.vault import Vault, now, random
+from handsel.secrets.configured import Configured
 from handsel.secrets.grants import Granting, Recipient
 from handsel.secrets.model import LARGEST, Version
 from handsel.store.adapters.sql import SqlStore
@@ -51,7 +53,9 @@ class Secrets:
         self.vault = Vault(store, Keyring(folder, _token(mesh()), os.environ, random))
         self._standing_changed = asyncio.Event()
         store.changes.on(STANDINGS, self._standing_changed.set)
-        self._door = SecretsDoor(store, self.vault, lambda: mesh().secrets, self._asking)
+        self.uses: Callable[[], Mapping[str, frozenset[str]]] = dict
+        """The units that the proxy of each service needs by its configuration."""
+        self._door = SecretsDoor(store, self.vault, lambda: mesh().secrets, self._asking, self.configured)
 
     async def keep(self) -> None:
         """For ever: a host that is banned or in quarantine is told at once that it gets no secrets any more."""
@@ -71,7 +75,7 @@ class Secrets:
 
     async def publications(self) -> list[Publish]:
         """What each host is told: which secrets its services get, by reference."""
-        newest = await self.vault.tables.newest()
+        newest = [*await self.vault.tables.newest(), *self.configured().versions.values()]
         if not newest:
             return []
         mesh, shelf = self.mesh(), grants.shelf_of(newest, now())
@@ -85,7 +89,13 @@ class Secrets:
         return found
 
     async def granting(self) -> Granting:
-        return Granting.of(await self.vault.tables.grants(), self.mesh().secrets)
+        granting = Granting.of(await self.vault.tables.grants(), self.mesh().secrets)
+        return granting.using(self.configured().uses)
+
+    def configured(self) -> Configured:
+        """What the configuration brings and needs."""
+        found = ((unit_of(each.namespace, each.name), each) for each in self.mesh().credentials)
+        return Configured.of(found, self.uses())
 
     async def notes(self) -> list[str]:
         """What a person should know: secrets that end soon or have ended, names that no secret has."""

@@ -45,9 +45,11 @@ from handsel.pki.secret import Secret
 from handsel.store.adapters.files import hold_lock, make_folder
 from handsel.telemetry.adapters.prometheus import Scrape
 from handsel.telemetry.model import Measured
+from handsel.wiring import collector
 from handsel.wiring import validation as va
 from handsel.wiring.admin import acme as admin_acme
 from handsel.wiring.admin import administrators as admin_people
+from handsel.wiring.admin import apply as admin_apply
 from handsel.wiring.admin import certificates as admin_certificates
 from handsel.wiring.admin import federation as admin_federation
 from handsel.wiring.admin import journal as admin_journal
@@ -62,6 +64,7 @@ from handsel.wiring.admin.acts import LOCAL, Acts, mount, on_local_socket
 from handsel.wiring.admin.administrators import by_certificate
 from handsel.wiring.admin.mesh import Seen
 from handsel.wiring.authority_keys import key_folder, open_authorities
+from handsel.wiring.configuration import Configuration, Given
 from handsel.wiring.federation import Around, Bundles
 from handsel.wiring.jwt import JwtAuthority, key_store
 from handsel.wiring.leader import Leader, sweep
@@ -83,6 +86,7 @@ _SHORTEST_TICKET, _LONGEST_TICKET = timedelta(seconds=1), timedelta(days=30)
 class Server:
     """The server, from `start` to `stop`.
 
+    `given`: where `mesh` was read from, to which people may apply more while it runs.
     `host`, `port`: where the HTTPS door opens. The ports of the doors in `may_move` nobody wrote down: one that is in
     use is replaced by a free one, and `moved` says so.
     """
@@ -91,9 +95,10 @@ class Server:
         self, mesh: Mesh, state: Path, runtime: Path, *, host: str = "127.0.0.1", port: int = settings.API_PORT,
         metrics_port: int = settings.METRICS_PORT, status_port: int = settings.STATUS_PORT,
         may_move: Collection[str] = (),
-        storage: Storage | None = None, key_password_file: Path | None = None,
+        storage: Storage | None = None, key_password_file: Path | None = None, given: Given | None = None,
     ) -> None:  # fmt: skip
         self.mesh = mesh
+        self._given = given or Given()
         self._domain: tuple[Mesh, Domain] | None = None
         self.folder = ServerFolder(state / "server")
         self._runtime = runtime
@@ -112,12 +117,16 @@ class Server:
 
     async def start(self) -> None:
         """Open the state, settle what a crash left, then open the doors."""
+        collector.calm()
         make_folder(self.folder.root)
         for folder in (self._runtime.parent, self._runtime):
             make_folder(folder, passable=True)
         self._held.enter_context(hold_lock(self.folder.lock, "server"))
         self.store = self._storage.open(self.folder.root)  # new tables' adapters: see `wiring.storage.APPLIERS`
         self._held.callback(self.store.close)
+        self.configuration = Configuration(self._given, self.store, self.mesh, self._take_mesh)
+        await self.configuration.load()
+        self.mesh = self.configuration.mesh
         turn = self._storage.turn()
         self._held.callback(turn.close)
         self.directory = Directory(self.store)
@@ -142,14 +151,14 @@ class Server:
             await self.store.commit(authority.settle(await self.directory.unfinished(), now=_now()).writes)
         await self._open_doors()
         turn.close()
-        self._run(self.publishing.follow_others, self.bundles.listen)
+        self._run(self.publishing.follow_others, self.bundles.listen, self.configuration.follow)
         if self.store.read_only:
             return
         await self._acme.recover()
         await self.publishing.compile()
         self._run(
             self._lead, self._own.keep, self._rotations.keep, self._rotations.listen, self._ledger.keep, self.jwt.keep,
-            self.bundles.keep, self.secrets.keep, self.seeing.alerting.keep,
+            self.bundles.keep, self.secrets.keep, self.configuration.watch, self.seeing.alerting.keep,
         )  # fmt: skip
 
     def _run(self, *loops: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -173,6 +182,7 @@ class Server:
             lambda request: self._agents.host(request), self.publishing.compile,  # noqa: PLW0108  # it comes later
         )  # fmt: skip
         self.publishing.beside = self.secrets.publications
+        self.secrets.uses = self.publishing.units_used
         self.seeing = Seeing(
             SeenAround(
                 lambda: self.mesh, lambda: self.publishing.places, lambda: tuple(self.issuers.by_name.values()),
@@ -206,6 +216,17 @@ class Server:
         )
         await self.validation.start()
         self._run(self.validation.listen, self.validation.keep)
+
+    async def _take_mesh(self, mesh: Mesh) -> None:
+        """Another mesh counts from now on. Raises `ProfileRefused` when its profiles break a standard."""
+        before, self.mesh = self.mesh, mesh
+        try:
+            if mesh.authority.profiles != before.authority.profiles:
+                await self.lint_profiles()
+        except HandselError:
+            self.mesh = before
+            raise
+        await self.publishing.compile()
 
     async def _take_issuers(self, issuers: Issuers) -> None:
         """Others sign from now on: the door shows it, and the agents are told whom to believe."""
@@ -375,9 +396,10 @@ class Server:
         metrics: Routes = {**health, ("GET", "/metrics"): scrape.handler()}
         measuring = self._listen("metrics", "127.0.0.1", self._metrics_port)
         self._metrics_port = measuring.getsockname()[1]
+        larger = LARGER | admin_apply.LARGER
         self._doors = [
-            DoorServer(Door(api, on_bug=_log_bug, larger=LARGER), listening, self._tls.context),
-            DoorServer(Door(admin, on_bug=_log_bug, larger=LARGER), listen_unix(self.admin_socket), None),
+            DoorServer(Door(api, on_bug=_log_bug, larger=larger), listening, self._tls.context),
+            DoorServer(Door(admin, on_bug=_log_bug, larger=larger), listen_unix(self.admin_socket), None),
             DoorServer(Door(metrics, on_bug=_log_bug), measuring, None),
             DoorServer(Door(self.validation.routes(), on_bug=_log_bug), self._status_listening, None),
         ]
@@ -396,6 +418,7 @@ class Server:
             **admin_mesh.acts(see, self.directory, self._notes),
             **self.seeing.acts(),
             **admin_secrets.acts(self.secrets),
+            **admin_apply.acts(self.configuration, lambda: self.publishing.places),
             **admin_registration.acts(self.store, self.directory, self.make_ticket, self._ban),
             **admin_acme.acts(self.store, self._acme_objects, self.domain),
             **admin_certificates.acts(Search(self.store), self.issuing, self.domain),
@@ -417,7 +440,7 @@ class Server:
         }
 
     async def _notes(self) -> list[str]:
-        return [*await self.secrets.notes(), *await self.seeing.notes()]
+        return [*self.configuration.problem, *await self.secrets.notes(), *await self.seeing.notes()]
 
     async def _ban(self, agent_id: str) -> None:
         """An agent is not listened to any more, and what it had is revoked."""

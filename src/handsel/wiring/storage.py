@@ -31,8 +31,10 @@ from handsel.authority.revocation import Revoked
 from handsel.authority.va.lists import CrlMade
 from handsel.errors import StateError, StateInUse, UsageError
 from handsel.link.resume import Publish
+from handsel.mesh.adapters import applied as applied_tables
 from handsel.mesh.adapters import publications as publication_tables
 from handsel.mesh.adapters import tables as mesh_tables
+from handsel.mesh.adapters.applied import ResourcesApplied
 from handsel.mesh.adapters.tables import PlacesReported
 from handsel.secrets.adapters import tables as secret_tables
 from handsel.store.adapters import postgres, schema, sqlite
@@ -59,12 +61,14 @@ APPLIERS: Appliers = {
     **shared_nonces.APPLIERS,
     **publication_tables.APPLIERS,
     **mesh_tables.APPLIERS,
+    **applied_tables.APPLIERS,
     **secret_tables.APPLIERS,
 }
 """Every write that there is. A new table's adapter belongs here: importing it is what declares its table."""
 
 PUBLICATIONS, PLACES, REVOCATIONS, CRLS = "publications", "places", "revocations", "crls"
 AUTHORITIES = "authorities"
+APPLIED = "applied"
 BUNDLES, JWT_KEYS = "bundles", "jwt_keys"
 STANDINGS = "standings"
 TOPICS: Topics = {
@@ -73,6 +77,7 @@ TOPICS: Topics = {
     Revoked: REVOCATIONS,
     CrlMade: CRLS,
     CaKnown: AUTHORITIES,
+    ResourcesApplied: APPLIED,
     BundleKept: BUNDLES,
     KeyShown: JWT_KEYS,
     KeysEnded: JWT_KEYS,

@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
+from handsel.agent.adapters import network_namespace
 from handsel.agent.adapters.host import ports, rights
 from handsel.agent.adapters.host.programs import Program, ProgramPlace, end_left_behind, wait_until_listening
 from handsel.agent.adapters.runtime import Agent
@@ -23,9 +24,11 @@ from handsel.agent.model import HostSettings, Start
 from handsel.authority.model import ALL_SERVICES
 from handsel.envoy.adapters.process import ProcessRecord
 from handsel.errors import HandselError, PortInUse, StateError
+from handsel.mesh.edge import Edge
 from handsel.model.graph import Mesh, Service
 from handsel.store.adapters.files import hold_lock, make_folder
 from handsel.wiring.agent import open_agent
+from handsel.wiring.configuration import Given
 from handsel.wiring.down import up_record
 from handsel.wiring.server import Server
 
@@ -64,8 +67,17 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def up(mesh: Mesh, state: Path, runtime: Path, envoy: Path | None, progress: Progress) -> AsyncIterator[Running]:
-    """The mesh, running; at the end everything is drained and ended, and nothing is left behind."""
+async def up(
+    mesh: Mesh, state: Path, runtime: Path, envoy: Path | None, progress: Progress, *, strict: bool = False,
+    given: Given | None = None,
+) -> AsyncIterator[Running]:  # fmt: skip
+    """The mesh, running; at the end everything is drained and ended, and nothing is left behind.
+
+    `given`: where `mesh` was read from. `strict`: see `HostSettings`.
+    Raises `StateError` when this host's rights do not reach so far.
+    """
+    if strict:
+        network_namespace.check()
     places = state / "programs"
     make_folder(state, passable=True)
     # First of all: whatever runs on this state belongs to whoever holds it.
@@ -73,15 +85,15 @@ async def up(mesh: Mesh, state: Path, runtime: Path, envoy: Path | None, progres
         make_folder(places)
         await end_left_behind(sorted(places.glob("*.pid")))
         _check_written_ports(mesh)
-        async with _everything(mesh, state, runtime, envoy, progress) as running:
+        async with _everything(mesh, given, state, runtime, envoy, progress, strict=strict) as running:
             yield running
 
 
 @contextlib.asynccontextmanager
 async def _everything(
-    mesh: Mesh, state: Path, runtime: Path, envoy: Path | None, progress: Progress
+    mesh: Mesh, given: Given | None, state: Path, runtime: Path, envoy: Path | None, progress: Progress, *, strict: bool
 ) -> AsyncIterator[Running]:
-    server = Server(mesh, state, runtime, may_move=("api", "metrics", "status"))
+    server = Server(mesh, state, runtime, may_move=("api", "metrics", "status"), given=given)
     record = up_record(state)
     try:
         with progress.step("authority") as step:
@@ -90,7 +102,7 @@ async def _everything(
             step.say(f"{made}: root and issuing CA, P-256; {mesh.trust_domain}")
         for moved in server.moved:
             progress.warn(moved)
-        async with _agent(server, state, runtime, envoy, progress) as agent:
+        async with _agent(server, state, runtime, envoy, progress, strict=strict) as agent:
             running = Running(mesh, server, agent)
             async with _programs(running, state / "programs", progress):
                 own = ProcessRecord.of(os.getpid())
@@ -107,7 +119,7 @@ async def _everything(
 
 @contextlib.asynccontextmanager
 async def _agent(
-    server: Server, state: Path, runtime: Path, envoy: Path | None, progress: Progress
+    server: Server, state: Path, runtime: Path, envoy: Path | None, progress: Progress, *, strict: bool
 ) -> AsyncIterator[Agent]:
     members = server.mesh.members
     with contextlib.ExitStack() as steps:
@@ -115,7 +127,8 @@ async def _agent(
         ticket = await server.make_ticket(ALL_SERVICES, _TICKET_LIFETIME)
         opened = open_agent(
             state, runtime,
-            HostSettings(allow_commands=True, has_names=rights.may_set_names()),  # the mesh file is of this host
+            # The mesh file is of this host, and so are its commands.
+            HostSettings(allow_commands=True, has_names=rights.may_set_names(), strict=strict),
             ticket=ticket, url=server.url, envoy=envoy, drain_seconds=_DRAIN_SECONDS,
         )  # fmt: skip
         async with opened as agent:
@@ -192,8 +205,16 @@ async def _wait_for_files(running: Running, warn: Callable[[str], None]) -> None
 
 async def _silent(running: Running, services: Iterable[Service]) -> list[Service]:
     """The services that somebody calls and that do not listen in time."""
-    expected = [s for s in services if running.mesh.callers_of(s.name) or (s.port and not s.sidecar)]
-    answers = await asyncio.gather(*(wait_until_listening(_port(running, s), _LISTEN_SECONDS) for s in expected))
+    edge = Edge(running.mesh)
+    expected = [
+        s
+        for s in services
+        if running.mesh.callers_of(s.name) or edge.reaching(s.name) or s.exposes or (s.port and not s.sidecar)
+    ]
+    network = running.agent.namespaces.path
+    answers = await asyncio.gather(
+        *(wait_until_listening(_port(running, s), _LISTEN_SECONDS, network=network(s.name)) for s in expected)
+    )
     return [service for service, listens in zip(expected, answers, strict=True) if not listens]
 
 
@@ -217,10 +238,10 @@ def _check_ready(agent: Agent, members: Iterable[str]) -> None:
             continue
         ads = agent.door(name)
         reasons = [rejection.reason for rejection in ads.rejections] if ads else []
-        log = agent.layout.of(name).envoy_log
+        problem, log = agent.state_problem or agent.server.problem, agent.layout.of(name).envoy_log
         raise StateError(
             f"the Envoy of {name} did not become ready in {_READY_SECONDS:.0f} s"
-            + (f": {reasons[-1].strip()}" if reasons else f": {agent.server.problem}" if agent.server.problem else ""),
+            + (f": {reasons[-1].strip()}" if reasons else f": {problem}" if problem else ""),
             next_step=f"its log is {log}",
         )
 
@@ -235,6 +256,15 @@ def _check_written_ports(mesh: Mesh) -> None:
                 f"{service.origin}: port {service.port} of {service.name} is in use" + (f" by {who}" if who else ""),
                 next_step="stop that process, or write another port (or none) in the mesh file",
             )
+    edge = Edge(mesh)
+    for service in mesh.members.values():
+        for port, number in [*edge.listening(service), *((port, port.number) for port in service.exposes)]:
+            who = "" if ports.is_free(number, port.bind or "127.0.0.1") else ports.holder(number)
+            if who and not who.startswith("envoy"):  # an Envoy of ours, which is adopted, has its port already
+                raise PortInUse(
+                    f"{port.origin}: port {number} of {service.name} is in use by {who}",
+                    next_step="stop that process, or write another port in the mesh file",
+                )
 
 
 def _count(number: int, noun: str) -> str:

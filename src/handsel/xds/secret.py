@@ -39,21 +39,25 @@ def tls_certificate(name: str, chain_pem: bytes, key_pem: Secret, *, now: dateti
     return resource(SECRET, name, message.SerializeToString(deterministic=True))
 
 
-def validation_context(name: str, roots_pem: bytes, *, crls: Sequence[bytes] = (), of_system: bool = False) -> Resource:
+def validation_context(
+    name: str, roots_pem: bytes, *, crls: Sequence[bytes] = (), of_system: bool = False, whole_chain: bool = False
+) -> Resource:
     """The roots to trust, PEM, and the revoked certificates, DER. Raises `ValueError` for no root or a broken list.
 
     With `crls`, a certificate whose issuer has no list among them is refused: without a list of its own each CA of a
-    chain would have to bring one, so that only the leaf is looked at. The operating system's bundle is taken as it is:
-    it may hold old roots that a strict parser refuses.
+    chain would have to bring one, so that only the leaf is looked at. With `whole_chain` revoked CAs are refused too,
+    where each CA of `roots_pem` has a list. The operating system's bundle is taken as it is: it may hold old roots that
+    a strict parser refuses.
     """
-    if not of_system:
-        x509.load_pem_x509_certificates(roots_pem)
+    roots = [] if of_system else x509.load_pem_x509_certificates(roots_pem)
     message = secret_pb2.Secret(name=name)
     message.validation_context.trusted_ca.inline_bytes = roots_pem
     if crls:
-        lists = (x509.load_der_x509_crl(each).public_bytes(serialization.Encoding.PEM) for each in crls)
-        message.validation_context.crl.inline_bytes = b"".join(lists)
-        message.validation_context.only_verify_leaf_cert_crl = True
+        lists = [x509.load_der_x509_crl(each) for each in crls]
+        pem = (each.public_bytes(serialization.Encoding.PEM) for each in lists)
+        message.validation_context.crl.inline_bytes = b"".join(pem)
+        all_have_one = bool(roots) and {each.subject for each in roots} <= {each.issuer for each in lists}
+        message.validation_context.only_verify_leaf_cert_crl = not (whole_chain and all_have_one)
     return resource(SECRET, name, message.SerializeToString(deterministic=True))
 
 

@@ -20,7 +20,7 @@ WELL = Environment(
     python=(3, 11, 7), openssl=(3, 5, 0), openssl_text="OpenSSL 3.5.0", variables={}, encoding="utf-8",
     files=(65536, 65536), disks=(Disk("/var", 10 << 30, 10_000),),
     envoy=Envoy("/bin/envoy", "envoy  version: abc/1.40.0/Clean/RELEASE/BoringSSL"), user=0, capabilities=2**41 - 1,
-    user_namespaces=1000,
+    programs=frozenset({"ip", "nft"}),
 )  # fmt: skip
 
 
@@ -76,6 +76,19 @@ def test_rights_that_are_missing_are_told_and_no_fault():
     assert bad(found) == {}
     only_bind = environment.checks(replace(WELL, user=1000, capabilities=1 << 10))
     assert {check.name for check in only_bind if check.result is Result.SKIPPED} == skipped - {"low ports"}
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "programs", "lacking"),
+    [(WELL.capabilities, {"ip"}, "nft"), (1 << 10 | 1 << 12, {"ip", "nft"}, "CAP_SYS_ADMIN, CAP_SETPCAP")],
+    ids=["program", "rights"],
+)
+def test_what_strict_lacks_is_named(capabilities: int, programs: set[str], lacking: str):
+    found = environment.checks(replace(WELL, capabilities=capabilities, programs=frozenset(programs)))
+    (check,) = [each for each in found if each.name == "network namespaces"]
+    assert check.result is Result.SKIPPED
+    assert check.what.endswith(f"its sidecar: needs {lacking}")
+    assert [each.result for each in environment.checks(WELL) if each.name == check.name] == [Result.OK]
 
 
 FINE = Folder(

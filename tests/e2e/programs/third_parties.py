@@ -66,6 +66,19 @@ class Authority:
         files.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return files
 
+    def revoke(self, file: str, *revoked: Files) -> Path:
+        """A list of revoked certificates, PEM."""
+        now = datetime.now(UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name)
+        builder = builder.last_update(now - _DAY).next_update(now + _DAY)
+        for each in revoked:
+            serial = x509.load_pem_x509_certificate(each.certificate.read_bytes()).serial_number
+            one = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - _DAY).build()
+            builder = builder.add_revoked_certificate(one)
+        path = self._folder / f"{file}.crl"
+        path.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        return path
+
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, start: timedelta, end: timedelta
     ) -> x509.CertificateBuilder:

@@ -10,12 +10,14 @@ from typing import Any
 from handsel.agent import renewal
 from handsel.agent.adapters.delivery.control import DeliveryDoor
 from handsel.agent.adapters.runtime import Agent
+from handsel.agent.model import Ports
 from handsel.door.asgi import Handler, Request, Response
 from handsel.errors import UsageError
 from handsel.xds.facts import SecretFacts
 
 _JSON = "application/json"
 _LONGEST_WAIT_SECONDS = 25.0
+_WITHOUT_PROGRAM = ("ingress", "egress", "balancer")
 _WARMING = timedelta(seconds=10)
 
 
@@ -58,17 +60,27 @@ class ControlDoor:
             raise UsageError(self._why_not_ready(name)) from error
         if name not in agent.holdings.workloads:
             raise UsageError(self._why_not_ready(name))
+        role = agent.holdings.workloads[name].assigned.role
+        if role in _WITHOUT_PROGRAM:
+            raise UsageError(f"{name} is an {role} gateway: it has no program, and its proxy runs by itself")
         start = agent.start_of(name)
         owner = [start.owner.uid, start.owner.gid] if start.owner else None
-        return _answer({"environment": dict(start.environment), "owner": owner, "hosts": start.hosts})
+        return _answer(
+            {
+                "environment": dict(start.environment), "owner": owner, "hosts": start.hosts, "network": start.network,
+            }
+        )  # fmt: skip
 
     def _workload(self, name: str) -> dict[str, Any]:
         workload = self._agent.holdings.workloads[name]
         ads, proxy = self._agent.door(name), self._agent.proxies.by_name.get(name)
         pair, ports = workload.key_pair, workload.ports
+        namespace, refusals = self._agent.namespaces.path(name), self._agent.namespaces.refusals(name)
         return {
             "service": name,
             "identity": str(workload.assigned.identity),
+            "role": workload.assigned.role,
+            "access_log": str(self._agent.layout.of(name).access_log),
             "ready": self._agent.ready(name),
             "in_sync": bool(ads and ads.in_sync),
             "secrets": [_secret(each) for each in ads.secrets()] if ads else [],
@@ -78,6 +90,9 @@ class ControlDoor:
             "user_problem": self._agent.seat_problem(name),
             "acme": self._agent.acme.shown(name),
             "names": dict(workload.assigned.hosts) if ports and ports.addresses else {},
+            "way": _way(ports, namespace),
+            "namespace": namespace,
+            "refused": {"calls": refusals.total, "last": refusals.last},
             "envoy": proxy.record.pid if proxy and proxy.record else None,
             "envoy_restarts": proxy.restarts if proxy else 0,
             "adopted": bool(proxy and proxy.adopted),
@@ -100,6 +115,13 @@ class ControlDoor:
         if missing:
             return f"{name} waits for a file: {next(iter(missing.values()))}"
         return f"the proxy of {name} is not ready: {self._agent.server.problem or 'see handsel status'}"
+
+
+def _way(ports: Ports | None, namespace: str) -> str:
+    """How a plain call of the program reaches its sidecar."""
+    if namespace:
+        return "network namespace"
+    return "name and environment" if ports and ports.addresses else "environment"
 
 
 def _secret(facts: SecretFacts) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 
 from handsel.agent.adapters.workload_api import WorkloadApi
+from handsel.agent.holdings import FRONT
 from handsel.agent.layout import Layout
 from handsel.agent.model import Owner
 from handsel.link.messages import Bundle
@@ -79,9 +80,10 @@ class Doors:
         return tuple(Rejection(each.type_url, each.names, each.reason) for each in door.rejections) if door else ()
 
     def take_unbound(self, name: str) -> list[str]:
-        """The listeners that a workload's Envoy could not bind, told once."""
+        """The listeners that a workload's Envoy could not bind, told once; a gateway's port is not ours to change."""
         refused = [each for each in self.rejections(name) if each.type_url == LISTENER]
-        found = [listener for each in refused for listener in each.names if f"{listener}: cannot bind" in each.reason]
+        unbound = [listener for each in refused for listener in each.names if f"{listener}: cannot bind" in each.reason]
+        found = [listener for listener in unbound if not listener.startswith(FRONT)]
         if found:
             self.by_name[name].rejections.clear()
         return found

@@ -21,31 +21,43 @@ from handsel.agent.model import HostSettings
 from handsel.envoy.adapters import admin, process
 from handsel.envoy.adapters.process import ProcessRecord
 from handsel.envoy.bootstrap import bootstrap
+from handsel.envoy.options import Options
 from handsel.errors import ProtocolError
 
 _log = structlog.get_logger("handsel.agent")
 # An Envoy that ran for so long has not failed at its start: its next start is not delayed.
 _STEADY_SECONDS = 5.0
 _SHORTEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 5.0
+_USUAL = Options()
 LARGEST_ACCESS_LOG = 64 << 20
 """Bytes of an access log before it is put aside; one older log is kept."""
 
 
 class Proxies:
-    """The Envoys of a host, by workload. `on_end` is called when one of them ends; `drain`: see `HostSettings`."""
+    """The Envoys of a host, by workload. `on_end` is called when one of them ends; `drain`: see `HostSettings`.
 
-    def __init__(self, binary: Path, layout: Layout, on_end: Callable[[], None], drain: timedelta) -> None:
+    `binary` None: none is run.
+    """
+
+    def __init__(
+        self, binary: Path | None, layout: Layout, on_end: Callable[[], None], drain: timedelta, options: Options
+    ) -> None:
         self._binary = binary
         self._layout = layout
         self._drain = drain
+        self._options = options
         self._on_end = on_end
         self.by_name: dict[str, Proxy] = {}
 
     def watch_over(self, names: Iterable[str]) -> None:
         """An Envoy for each of these: started when it does not run and is not waiting after a failure."""
+        if self._binary is None:
+            return
         for name in names:
             if name not in self.by_name:
-                self.by_name[name] = Proxy(self._binary, self._layout.of(name), self._on_end, self._drain)
+                self.by_name[name] = Proxy(
+                    self._binary, self._layout.of(name), self._on_end, self._drain, self._options
+                )  # fmt: skip
             self.by_name[name].watch_over()
 
     async def limit_logs(self) -> None:
@@ -79,10 +91,11 @@ class Proxy:
 
     def __init__(
         self, binary: Path, place: WorkloadLayout, on_end: Callable[[], None] = lambda: None,
-        drain: timedelta = HostSettings.drain,
+        drain: timedelta = HostSettings.drain, options: Options = _USUAL,
     ) -> None:  # fmt: skip
         self._binary = binary
         self._drain = drain
+        self._options = options
         self._place = place
         self._on_end = on_end
         self._watched: int | None = None  # a descriptor of the process, pidfd_open(2)
@@ -183,6 +196,7 @@ class Proxy:
             log=self._place.envoy_log,
             record=self._place.envoy_record,
             drain_seconds=max(1, round(self._drain.total_seconds())),
+            options=self._options,
         )
         self._watch()
         _log.info("envoy started", service=self._place.service, pid=self.record.pid)

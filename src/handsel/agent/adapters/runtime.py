@@ -17,20 +17,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
-from handsel.agent import holdings as held
 from handsel.agent import edges, service, staples
+from handsel.agent import holdings as held
 from handsel.agent.adapters.acme.certificates import AcmeCertificates
 from handsel.agent.adapters.delivery.deliveries import Deliveries
 from handsel.agent.adapters.doors import Doors
 from handsel.agent.adapters.files import AgentFolder
 from handsel.agent.adapters.host.seats import Seats
+from handsel.agent.adapters.network_namespace import Namespaces
+from handsel.agent.adapters.plaintext import PlaintextWatch
 from handsel.agent.adapters.proxies import Proxies
 from handsel.agent.adapters.secret_delivery import SecretDelivery
 from handsel.agent.adapters.secret_files import SecretFiles
@@ -43,10 +45,13 @@ from handsel.agent.model import Enrolment, Holdings, HostSettings, KeyPair, Owne
 from handsel.errors import Bug, HandselError, ProtocolError, StateError
 from handsel.link.messages import Frame, Index, time_of
 from handsel.link.report import Edge, Report, WorkloadReport
+from handsel.model.pod import INBOUND_PORT, Interception
 from handsel.store.adapters.files import write_file
 from handsel.xds.adapters.grpc_server import AdsServer
 from handsel.xds.endpoints import one_endpoint
 from handsel.xds.names import Names
+from handsel.xds.network_namespace import within
+from handsel.xds.pod import captured, door
 from handsel.xds.resources import ENDPOINT, Resource
 from handsel.xds.snapshot import Snapshot
 
@@ -64,9 +69,10 @@ _COUNT_SECONDS = 10.0
 class Agent:
     """The agent of one host, from `start` to `stop`."""
 
-    def __init__(self, folder: AgentFolder, enrolment: Enrolment, binary: Path, settings: HostSettings) -> None:
+    def __init__(self, folder: AgentFolder, enrolment: Enrolment, binary: Path | None, settings: HostSettings) -> None:
         self._folder = folder
         self._address = settings.address
+        self._settings = settings
         self.clock = Clock(lambda: datetime.now(UTC), time.monotonic)
         self.holdings: Holdings = folder.load()
         self.server = ServerLink(folder, enrolment, self.holdings.roots, self._is_refused)
@@ -75,10 +81,14 @@ class Agent:
         self._look = asyncio.Event()  # something befell a proxy
         self._waiters: set[asyncio.Event] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._seats = Seats(folder.layout.state, settings.address, has_names=settings.has_names)
+        self._seats = Seats(
+            folder.layout.state, settings.address, has_names=settings.has_names, in_pod=settings.captured
+        )
+        self.namespaces = Namespaces(folder.layout.state, self.callee_names, strict=settings.strict)
         self._doors = Doors(folder.layout, self._workload_api, self._noted)
-        self.proxies = Proxies(binary, folder.layout, self._look.set, settings.drain)
+        self.proxies = Proxies(binary, folder.layout, self._look.set, settings.drain, settings.envoy)
         self.statistics = Statistics(folder.layout, lambda: list(self.proxies.by_name))
+        self._plaintext = PlaintextWatch(folder.layout)
         self.metrics_url = ""
         self._edges: tuple[Edge, ...] = ()
         self._files = SecretFiles()
@@ -119,7 +129,9 @@ class Agent:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if drain_seconds is not None:
             await self.proxies.drain(drain_seconds)
+            self.namespaces.end()
         self.proxies.leave()
+        self.namespaces.leave()
         await self._doors.close_all()
         await self.server.close()
 
@@ -135,6 +147,11 @@ class Agent:
                         await event.wait()
         finally:
             self._waiters.discard(event)
+
+    @property
+    def several_in_pod(self) -> bool:
+        """Whether this is a pod that is more than one service: only one proxy can take what is led to it."""
+        return self._settings.captured and len(self.holdings.workloads) > 1
 
     def ready(self, name: str) -> bool:
         """Whether the workload's Envoy has acknowledged everything it should have."""
@@ -154,7 +171,8 @@ class Agent:
         wanted = held.wanted_files(workload) if workload else []
         problems = {each: self._files.problems.get(each, f"{each} is not read yet") for each in wanted}
         of_files = {each: text for each, text in problems.items() if each not in self._files.resources}
-        return {**of_files, **self.secrets.missing(name)}
+        named = workload.resources.secrets if workload and workload.resources else ()
+        return {**of_files, **self.secrets.missing(name), **self.secrets.lacking(name, named)}
 
     @contextlib.asynccontextmanager
     async def swapped_endpoint(self, name: str, callee: str, port: int) -> AsyncIterator[None]:
@@ -177,7 +195,7 @@ class Agent:
         if hosts:
             write_file(place.hosts, hosts, public=True)
         variables = held.environment(workload, self.layout)
-        return Start(variables, workload.owner, str(place.hosts) if hosts else "")
+        return Start(variables, workload.owner, str(place.hosts) if hosts else "", self.namespaces.path(name))
 
     def seat_problem(self, name: str) -> str:
         """Why a workload has not the user that it should have; empty when it has."""
@@ -266,15 +284,21 @@ class Agent:
 
     async def _count(self) -> None:
         while True:
-            counted = edges.edges(await self.statistics.gather())
-            if counted != self._edges:
-                self._edges = counted
+            counted = await self.statistics.gather()
+            found = (*edges.edges(counted), *await self._plaintext.look(counted))
+            if found != self._edges:
+                self._edges = found
                 self._changed.set()
             await asyncio.sleep(_COUNT_SECONDS)
 
     def _owner_of(self, name: str) -> Owner | None:
         workload = self.holdings.workloads.get(name)
         return workload.owner if workload else None
+
+    def callee_names(self, name: str) -> Mapping[str, str]:
+        """What a workload may call, by its names, and at which loopback addresses."""
+        workload = self.holdings.workloads.get(name)
+        return held.callee_names(workload) if workload else {}
 
     def _install_acme(self, name: str, pair: KeyPair | None) -> None:
         if name in self.holdings.workloads:
@@ -314,6 +338,7 @@ class Agent:
     async def _reconcile(self) -> None:
         """Make the host as the holdings say: ports, sockets, snapshots."""
         self._keep(self._seats.choose(self.holdings))
+        await self.namespaces.keep(self.holdings.workloads)  # before a proxy is told to listen in one
         there = self._doors.by_name.keys()
         for name in self.holdings.workloads.keys() - there:
             await self._doors.open(name, self._owner_of(name))
@@ -348,9 +373,19 @@ class Agent:
         return replace(names, files=(*names.files, *self.secrets.names(workload.service)))
 
     def _snapshot(self, workload: Workload, now: datetime) -> Snapshot:
-        wanted = held.proxy_snapshot(workload, self.holdings, self._files.resources, now)
+        lying = {**self._files.resources, **self.secrets.credentials(workload.service)}
+        wanted = held.proxy_snapshot(workload, self.holdings, lying, now).resources
+        network = self.namespaces.path(workload.service)
+        if network and workload.ports:
+            ports = frozenset({workload.ports.application, *workload.ports.more})
+            wanted = {key: within(each, network, ports) for key, each in wanted.items()}
+        if self._settings.captured:
+            wanted = {key: captured(each) for key, each in wanted.items()}
+            transparent = self._settings.pod is Interception.TPROXY
+            entrance = door(INBOUND_PORT, six=":" in self._address, transparent=transparent)
+            wanted[entrance.key] = entrance
         swapped = {each.key: each for (name, _), each in self._swapped.items() if name == workload.service}
-        return Snapshot({**wanted.resources, **self.secrets.resources(workload.service), **swapped})
+        return Snapshot({**wanted, **self.secrets.resources(workload.service), **swapped})
 
     async def _publish_and_wait(self, name: str, callee: str) -> None:
         """Publish, and wait until the workload's Envoy has the endpoints that it should have now."""
@@ -383,7 +418,7 @@ class Agent:
     async def _report(self) -> None:
         workloads = (self._report_of(each) for each in self.holdings.workloads.values())
         report = Report(tuple(each for each in workloads if each), self._edges)
-        if report == self._reported or not report.workloads:
+        if report == self._reported or not report.workloads or not self._settings.proxies:
             return
         await self.server.client.report(report)
         self._reported = report

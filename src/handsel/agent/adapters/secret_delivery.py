@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import structlog
 
 from handsel.agent import renewal, secrets
 from handsel.agent.adapters.secret_folder import SecretFolder
+from handsel.agent.credentials import Credentials
 from handsel.agent.layout import Layout
 from handsel.agent.model import Owner
 from handsel.agent.secrets import Key, Unit
@@ -25,7 +26,7 @@ from handsel.link.messages import Frame
 from handsel.link.secrets import SecretRef, SecretRefs, SecretsRequest
 from handsel.pki.secret import Secret
 from handsel.store.adapters.files import write_file
-from handsel.xds import secret
+from handsel.xds import credential, secret
 from handsel.xds.resources import Resource
 
 _log = structlog.get_logger("handsel.agent")
@@ -50,6 +51,7 @@ class SecretDelivery:
         self._refused: dict[Key, str] = {}
         self._problems: dict[Unit, str] = {}
         self._values: dict[Key, Secret] = {}
+        self._credentials = Credentials()
         self._refs, self.whole = _load(self._file)
         """`whole`: what the server said before is known; else the watch must begin anew."""
 
@@ -95,6 +97,17 @@ class SecretDelivery:
             if ref.service == service
         ]
         return {each.key: each for each in found}
+
+    def credentials(self, service: str) -> dict[str, Resource]:
+        """The certificates and roots that the proxy of a service uses by the name of a secret."""
+        self._credentials.refresh(self._folder.placed, self._values, datetime.now(UTC))
+        return self._credentials.resources(service)
+
+    def lacking(self, service: str, names: Iterable[str]) -> dict[str, str]:
+        """Of these names of secrets the credentials that are not here, each with what is wrong."""
+        there = self.credentials(service)
+        wanted = [name for name in names if credential.group_of(name) and name not in there]
+        return {name: self._credentials.problem(service, name) for name in wanted}
 
     def missing(self, service: str) -> dict[str, str]:
         """The secrets of a service that are not here yet, each with what is wrong."""

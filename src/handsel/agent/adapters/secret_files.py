@@ -9,6 +9,7 @@ from pathlib import Path
 
 from handsel.pki.secret import Secret
 from handsel.xds import secret
+from handsel.xds.credential import lists_of
 from handsel.xds.resources import Resource
 
 _MAXIMUM_BYTES = 1 << 20
@@ -19,7 +20,7 @@ _Stamp = tuple[tuple[str, int, int, int], ...]
 
 @dataclass
 class SecretFiles:
-    """The secrets named `file-cert:<chain>~<key>` and `file-root:<roots>`, as far as their files make sense.
+    """The secrets named `file-cert:<chain>~<key>` and `file-root:<roots>[~<lists>]`, as far as their files make sense.
 
     `resources` has the last good version of each; `problems` says for each other name, or newer version, what is wrong.
     """
@@ -50,7 +51,10 @@ class SecretFiles:
                 chain, key = contents
                 read = secret.tls_certificate(name, chain, Secret(key), now=datetime.now(UTC))
             else:
-                read = secret.validation_context(name, contents[0], of_system=name == _SYSTEM_ROOTS)
+                lists = [each for pem in contents[1:] for each in lists_of(pem)]
+                read = secret.validation_context(
+                    name, contents[0], crls=lists, of_system=name == _SYSTEM_ROOTS, whole_chain=True
+                )
         except FileNotFoundError as error:
             self.problems[name] = f"{error.filename} is not there"
             return False
@@ -67,12 +71,10 @@ class SecretFiles:
 
 
 def _paths(name: str) -> list[Path]:
-    kind, _, rest = name.partition(":")
-    if kind == "file-cert":
-        return [Path(part) for part in rest.split("~", 1)]
+    rest = name.partition(":")[2]
     if name == _SYSTEM_ROOTS:
         return [Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")]
-    return [Path(rest)]
+    return [Path(part) for part in rest.split("~", 1)]
 
 
 def _stamp(path: Path) -> tuple[str, int, int, int]:

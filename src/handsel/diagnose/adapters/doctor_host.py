@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import resource
+import shutil
 import ssl
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def environment(folders: Iterable[Path], envoy: Path | None) -> Environment:
         variables=dict(os.environ), encoding=sys.getfilesystemencoding() if sys.flags.utf8_mode else _encoding(),
         files=resource.getrlimit(resource.RLIMIT_NOFILE), disks=tuple(_disks(folders)), envoy=_envoy(envoy),
         user=os.geteuid(), capabilities=_capabilities(),
-        user_namespaces=_number(Path("/proc/sys/user/max_user_namespaces")),
+        programs=frozenset(each for each in ("ip", "nft") if shutil.which(each)),
     )  # fmt: skip
 
 
@@ -144,10 +145,3 @@ def _capabilities() -> int:
             if line.startswith("CapEff:"):
                 return int(line.split()[1], 16)
     return 0
-
-
-def _number(path: Path) -> int:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return 0

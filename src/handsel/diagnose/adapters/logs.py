@@ -17,11 +17,11 @@ Found = TypeVar("Found")
 
 
 class LogTail:
-    """The lines that are written from now on."""
+    """The lines that are written from now on; with `whole` those that are there already too."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, whole: bool = False) -> None:
         self._path = path
-        self._from = path.stat().st_size if path.exists() else 0
+        self._from = path.stat().st_size if path.exists() and not whole else 0
 
     def lines(self) -> list[Line]:
         """Every whole line since this tail was made."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,7 +31,10 @@ from handsel.pki.certificate import to_pem
 _LINE_SECONDS = 1.5
 _LOG_SECONDS = 6.0
 _EXTERNAL_SECONDS = 8.0
+_LONGEST_SECONDS = 60.0
 _PAUSE_SECONDS = 0.2
+PATH = "/handsel.Proof/"
+"""What the paths of its requests begin with."""
 Address = tuple[str, int]
 Found = TypeVar("Found")
 
@@ -50,7 +54,11 @@ class Workload:
 
 @dataclass(frozen=True)
 class Edge:
-    """A call between two services: `entry` is the callee's loopback port at the caller."""
+    """A call between two services: `entry` is the loopback port at the caller of the name that it calls.
+
+    `name`: that one, when it is not the callee's own. `cluster`: through which the caller's proxy reaches the callee.
+    `share`: of the requests, where rules send others elsewhere.
+    """
 
     caller: Workload
     callee: Workload
@@ -58,6 +66,14 @@ class Edge:
     requests_seen: bool
     entry: Address
     allowed: frozenset[str]
+    name: str = ""
+    cluster: str = ""
+    share: float = 1.0
+
+    @property
+    def seconds(self) -> float:
+        """How long to try: the fewer requests come this way, the longer."""
+        return min(_LOG_SECONDS / self.share, _LONGEST_SECONDS)
 
     @property
     def http2_inside(self) -> bool:
@@ -79,13 +95,16 @@ class ExternalEdge:
 
 @dataclass(frozen=True)
 class DeniedPair:
-    """A call that nobody declared."""
+    """A call that nobody declared, or (`declared`) that a policy keeps out."""
 
     caller: Workload
     callee: Workload
     http2_inside: bool
+    declared: bool = False
 
 
+Place = Callable[[str, Callable[[], Answer]], Answer]
+"""(caller, request): the request, made from where the caller's program is."""
 Swap = Callable[[str, str, int], AbstractAsyncContextManager[None]]
 """(caller, callee, port): while it is open, the caller's proxy has a loopback port as the callee's endpoint."""
 
@@ -93,8 +112,9 @@ Swap = Callable[[str, str, int], AbstractAsyncContextManager[None]]
 class Prover:
     """Proves edges one after another. `other` is a valid certificate of the same CA that no service may call with."""
 
-    def __init__(self, swap: Swap, other: PairFiles) -> None:
+    def __init__(self, swap: Swap, other: PairFiles, place: Place = lambda _, request: request()) -> None:
         self._swap = swap
+        self._place = place
         self._other = other
         self.first_request: float | None = None
         """`time.time()` at which the first request over an edge had been answered."""
@@ -131,19 +151,22 @@ class Prover:
 
         Tried again for a moment: a program may listen and yet not answer in the second of its start.
         """
-        return await _until(lambda: self._one_request(edge), _LOG_SECONDS)
+        return await _until(lambda: self._one_request(edge), edge.seconds)
 
     async def _one_request(self, edge: Edge) -> TlsSeen | None:
         outbound_log, inbound_log = LogTail(edge.caller.access_log), LogTail(edge.callee.access_log)
         path = _path()
-        answer = await asyncio.to_thread(_ask, edge.protocol, edge.entry, path, edge.callee.service)
+        answer = await self._ask(edge, path, edge.name or edge.callee.service)
         if not answer.received:
             return None
         if self.first_request is None:
             self.first_request = time.time()
         outbound = await outbound_log.find(lambda lines: evidence.outbound_line(lines, answer.client), _LINE_SECONDS)
-        if outbound is None:
+        if outbound is None or (edge.share < 1 and not _came_to(edge.callee, outbound)):
             return None
+        if outbound.get("event") == "outbound_request":
+            # Many requests share a connection, whose line at the callee may be an old one.
+            inbound_log = LogTail(edge.callee.access_log, whole=True)
         local = str(outbound.get("upstream_local"))
         inbound = await inbound_log.find(lambda lines: evidence.inbound_line(lines, local, path), _LINE_SECONDS)
         return evidence.join(outbound, inbound) if inbound else None
@@ -151,16 +174,22 @@ class Prover:
     async def _wrong_callee(self, edge: Edge) -> bool:
         """Whether the caller's proxy refuses a callee with a valid certificate of another identity."""
         with Impostor(self._other.chain, self._other.key).listening() as impostor:
-            async with self._swap(edge.caller.service, edge.callee.service, impostor.port):
-                refused = await _until(lambda: self._refused_by_name(edge), _LOG_SECONDS)
+            async with self._swap(edge.caller.service, edge.cluster or edge.callee.service, impostor.port):
+                refused = await _until(lambda: self._refused_by_name(edge), edge.seconds)
             return bool(refused) and not impostor.application_bytes
 
     async def _refused_by_name(self, edge: Edge) -> bool:
         """One request; False also when it still went over a connection that stood before the exchange."""
         log = LogTail(edge.caller.access_log)
-        answer = await asyncio.to_thread(_ask, edge.protocol, edge.entry, _path(), edge.callee.service)
-        refused = await log.find(lambda lines: evidence.refused_by_name(lines, answer.client) or None, _LINE_SECONDS)
-        return bool(refused)
+        answer = await self._ask(edge, _path(), edge.name or edge.callee.service)
+
+        def seen(lines: list[Line]) -> bool | None:
+            if evidence.refused_by_name(lines, answer.client):
+                return True
+            # Where rules share, this one went to another: there is nothing to wait for.
+            return False if edge.share < 1 and evidence.outbound_line(lines, answer.client) else None
+
+        return bool(await log.find(seen, _LINE_SECONDS))
 
     async def _external(self, edge: ExternalEdge) -> dict[str, Any]:
         # The other side may still be starting, or writing the certificates that we are to show.
@@ -173,10 +202,14 @@ class Prover:
 
     async def _outside_request(self, edge: ExternalEdge) -> Line | None:
         log = LogTail(edge.caller.access_log)
-        answer = await asyncio.to_thread(_ask, edge.protocol, edge.entry, "/", edge.host)
+        answer = await self._ask(edge, "/", edge.host)
         if not answer.received:
             return None
         return await log.find(lambda lines: evidence.outbound_line(lines, answer.client), _LINE_SECONDS)
+
+    async def _ask(self, edge: Edge | ExternalEdge, path: str, authority: str) -> Answer:
+        request = partial(_ask, edge.protocol, edge.entry, path, authority)
+        return await asyncio.to_thread(self._place, edge.caller.service, request)
 
     async def _denied(self, pair: DeniedPair) -> dict[str, Any]:
         attempt: Attempt = await asyncio.to_thread(
@@ -186,7 +219,7 @@ class Prover:
         listeners = policy.names(await _dump(pair.caller.admin, "dynamic_listeners"))
         clusters = policy.names(await _dump(pair.caller.admin, "dynamic_active_clusters"))
         has_way = f"outbound.{callee}" in listeners or callee in clusters
-        return proof.judge_denied(pair.caller.service, callee, attempt, has_way=has_way)
+        return proof.judge_denied(pair.caller.service, callee, attempt, has_way=has_way and not pair.declared)
 
 
 async def _until(attempt: Callable[[], Awaitable[Found]], seconds: float) -> Found:
@@ -199,9 +232,14 @@ async def _until(attempt: Callable[[], Awaitable[Found]], seconds: float) -> Fou
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
+def _came_to(callee: Workload, outbound: Line) -> bool:
+    """Whether it was this callee that the caller's proxy asked."""
+    return str(outbound.get("upstream")).rpartition(":")[2] == str(callee.mesh[1])
+
+
 def _path() -> str:
     """A path that no program has and no two requests share."""
-    return f"/handsel.Proof/{secrets.token_hex(6)}"
+    return f"{PATH}{secrets.token_hex(6)}"
 
 
 def _ask(protocol: Protocol, entry: Address, path: str, authority: str) -> Answer:

@@ -16,7 +16,13 @@ _LEAST_BYTES, _LEAST_INODES = 256 << 20, 1000
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _LOOPBACK = ("127.0.0.1", "localhost")
 # capabilities(7): the bit of each in the masks of /proc/self/status.
-_CAPABILITIES = {"CAP_SETUID": 7, "CAP_NET_BIND_SERVICE": 10, "CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
+_CAPABILITIES = {
+    "CAP_SETUID": 7,
+    "CAP_SETPCAP": 8,
+    "CAP_NET_BIND_SERVICE": 10,
+    "CAP_NET_ADMIN": 12,
+    "CAP_SYS_ADMIN": 21,
+}
 
 _GROUP = Group("environment")
 _RIGHTS = Group("rights")
@@ -43,7 +49,10 @@ class Envoy:
 
 @dataclass(frozen=True)
 class Environment:
-    """Of this process. `files`: soft and hard RLIMIT_NOFILE, -1 without limit. `capabilities`: the effective mask."""
+    """Of this process. `files`: soft and hard RLIMIT_NOFILE, -1 without limit. `capabilities`: the effective mask.
+
+    `programs`: which of `ip` and `nft` are on PATH.
+    """
 
     python: tuple[int, int, int]
     openssl: tuple[int, ...]
@@ -55,7 +64,7 @@ class Environment:
     envoy: Envoy
     user: int
     capabilities: int
-    user_namespaces: int
+    programs: frozenset[str]
 
 
 def checks(facts: Environment) -> list[Check]:
@@ -149,16 +158,17 @@ def _rights(facts: Environment) -> list[Check]:
     has = {name: bool(facts.capabilities >> bit & 1) for name, bit in _CAPABILITIES.items()}
     names = ", ".join(name for name, there in has.items() if there) or "no capability of use"
     who = "root" if facts.user == 0 else f"uid {facts.user}"
-    apart = has["CAP_NET_ADMIN"] and has["CAP_SYS_ADMIN"]
+    apart = ["CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE"]
+    lacking = [*(each for each in apart if not has[each]), *sorted({"ip", "nft"} - facts.programs)]
     return [
         _RIGHTS.ok("user", f"{who}, with {names}"),
         _possible("low ports", "doors below port 1024", "CAP_NET_BIND_SERVICE", there=has["CAP_NET_BIND_SERVICE"]),
         _possible("users", "a user of its own for each workload", "CAP_SETUID", there=has["CAP_SETUID"]),
         _possible(
             "network namespaces",
-            "a network namespace for each workload, so that nothing leaves but through its sidecar",
-            "CAP_NET_ADMIN and CAP_SYS_ADMIN" + (", or user namespaces" if facts.user_namespaces > 0 else ""),
-            there=apart,
+            "--strict, a network namespace for each workload, so that nothing leaves but through its sidecar",
+            ", ".join(lacking),
+            there=not lacking,
         ),
     ]
 

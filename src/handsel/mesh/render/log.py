@@ -36,6 +36,10 @@ _REQUEST = {
     "status": "%RESPONSE_CODE%",
     "details": "%RESPONSE_CODE_DETAILS%",
     "duration_ms": "%DURATION%",
+    "grpc_status": "%GRPC_STATUS%",
+    "route": "%ROUTE_NAME%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "trace_id": "%TRACE_ID%",
 }
 
 
@@ -66,7 +70,13 @@ def outbound_requests(path: str) -> list[dict[str, Any]]:
 
 
 def _common() -> dict[str, str]:
-    return {"start": "%START_TIME%", "type": "%ACCESS_LOG_TYPE%", "flags": "%RESPONSE_FLAGS%"}
+    return {
+        "start": "%START_TIME%",
+        "type": "%ACCESS_LOG_TYPE%",
+        "flags": "%RESPONSE_FLAGS%",
+        "bytes_received": "%BYTES_RECEIVED%",
+        "bytes_sent": "%BYTES_SENT%",
+    }
 
 
 def _file(path: str, fields: dict[str, str]) -> dict[str, Any]:

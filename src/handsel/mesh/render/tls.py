@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from handsel.mesh.ir import PeerAnyone, PeerHosts, PeerIds, TlsIntent
+from handsel.mesh.intent import (
+    Peer,
+    PeerAnonymous,
+    PeerAnyone,
+    PeerClients,
+    PeerHosts,
+    PeerIds,
+    PeerUnchecked,
+    TlsIntent,
+    TlsParameters,
+)
 from handsel.model.graph import is_address
 
 _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3."
 
 
 def downstream(intent: TlsIntent) -> dict[str, Any]:
-    """The callee's side: the peer must show a certificate."""
+    """The callee's side: the peer must show a certificate, unless it is of those who need none."""
+    free = isinstance(intent.peer, PeerAnonymous) or (isinstance(intent.peer, PeerClients) and not intent.peer.required)
     return {
         "name": "envoy.transport_sockets.tls",
         "typedConfig": {
             "@type": _TLS + "DownstreamTlsContext",
-            "requireClientCertificate": True,
+            "requireClientCertificate": not free,
             # A resumed session would skip the check of expiry and revocation.
             "disableStatelessSessionResumption": True,
             "disableStatefulSessionResumption": True,
@@ -34,30 +45,67 @@ def upstream(intent: TlsIntent) -> dict[str, Any]:
 
 
 def _common(intent: TlsIntent) -> dict[str, Any]:
-    context: dict[str, Any] = {
-        "tlsParams": {
-            "tlsMinimumProtocolVersion": intent.parameters.minimum,
-            "tlsMaximumProtocolVersion": intent.parameters.maximum,
-            "ecdhCurves": list(intent.parameters.groups),
-        },
-        "combinedValidationContext": {
-            "defaultValidationContext": {"matchTypedSubjectAltNames": _names(intent.peer)},
-            "validationContextSdsSecretConfig": _secret(intent.trust_secret),
-        },
-    }
-    if intent.identity_secret:
-        context["tlsCertificateSdsSecretConfigs"] = [_secret(intent.identity_secret)]
+    context: dict[str, Any] = {"tlsParams": _parameters(intent.parameters), **_validation(intent)}
+    shown = [name for name in (intent.identity_secret, *intent.more_identities) if name]
+    if shown:
+        context["tlsCertificateSdsSecretConfigs"] = [_secret(name) for name in shown]
     if intent.application_protocols:
         context["alpnProtocols"] = list(intent.application_protocols)
     return context
 
 
-def _names(peer: PeerIds | PeerAnyone | PeerHosts) -> list[dict[str, Any]]:
+def _parameters(parameters: TlsParameters) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "tlsMinimumProtocolVersion": parameters.minimum,
+        "tlsMaximumProtocolVersion": parameters.maximum,
+        "ecdhCurves": list(parameters.groups),
+    }
+    if parameters.ciphers:
+        made["cipherSuites"] = list(parameters.ciphers)
+    return made
+
+
+def _validation(intent: TlsIntent) -> dict[str, Any]:
+    if isinstance(intent.peer, PeerAnonymous):
+        return {}
+    if isinstance(intent.peer, PeerUnchecked):
+        return {"validationContext": {"trustChainVerification": "ACCEPT_UNTRUSTED"}}
+    return {
+        "combinedValidationContext": {
+            "defaultValidationContext": _expected(intent.peer),
+            "validationContextSdsSecretConfig": _secret(intent.trust_secret),
+        }
+    }
+
+
+def _expected(peer: Peer) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    names = _names(peer)
+    if names:
+        made["matchTypedSubjectAltNames"] = names
+    if isinstance(peer, PeerClients) and peer.spki:
+        made["verifyCertificateSpki"] = list(peer.spki)
+    if isinstance(peer, PeerClients) and peer.hashes:
+        made["verifyCertificateHash"] = list(peer.hashes)
+    return made
+
+
+def _names(peer: Peer) -> list[dict[str, Any]]:
     if isinstance(peer, PeerAnyone):
         return [{"sanType": "URI", "matcher": {"prefix": f"spiffe://{peer.trust_domain}/ns/"}}]
     if isinstance(peer, PeerIds):
         return [{"sanType": "URI", "matcher": {"exact": str(identity)}} for identity in peer.allowed]
-    return [{"sanType": "IP_ADDRESS" if is_address(name) else "DNS", "matcher": {"exact": name}} for name in peer.names]
+    if isinstance(peer, PeerHosts | PeerClients):
+        return [{"sanType": _kind(name), "matcher": {"exact": name}} for name in peer.names]
+    return []
+
+
+def _kind(name: str) -> str:
+    if "://" in name:
+        return "URI"
+    if "@" in name:
+        return "EMAIL"
+    return "IP_ADDRESS" if is_address(name) else "DNS"
 
 
 def _secret(name: str) -> dict[str, Any]:

@@ -15,6 +15,11 @@ def outbound(callee: str) -> str:
     return f"outbound.{callee}"
 
 
+def front(front: str, chain: str) -> str:
+    """The routes of a chain of a front."""
+    return f"{front}#{chain}"
+
+
 PROXY = "proxy"
 """The listener that `http_proxy` names, and its routes."""
 

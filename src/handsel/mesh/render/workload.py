@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from handsel.mesh.ir import Layer, WorkloadPlan
-from handsel.mesh.render import cluster, listener, protos, route
+from handsel.mesh.render import balancer, cluster, front, inbound, listener, protos, route, tracing, words
 from handsel.xds.resources import CLUSTER, ENDPOINT, LISTENER, ROUTE, Resource, resource
 
 Rendered = dict[str, dict[str, dict[str, Any]]]
@@ -19,29 +19,42 @@ def render(plan: WorkloadPlan) -> Rendered:
         *(cluster.upstream(each) for each in plan.upstreams),
     ]
     listeners = [
-        *(listener.inbound(plan, each) for each in plan.inbounds),
-        listener.proxy(plan),
+        *(inbound.listener(plan, each) for each in plan.inbounds),
+        *(front.listener(each, plan.access_log) for each in plan.fronts),
+        *([listener.proxy(plan)] if plan.calls else []),
         *(listener.outbound(plan, each) for each in plan.outbounds),
         *(listener.named(plan, each) for each in plan.outbounds if each.named),
     ]
-    routes = [route.proxy(plan.outbounds), *(route.outbound(e) for e in plan.outbounds if e.layer is Layer.HTTP)]
-    return {
+    routes = [
+        *([route.proxy(plan.outbounds)] if plan.calls else []),
+        *(route.outbound(each) for each in plan.outbounds if each.layer is Layer.HTTP),
+        *(each for port in plan.fronts for each in front.routes(port)),
+    ]
+    if plan.balancing:
+        clusters = balancer.looked_at(clusters, plan)
+        listeners += balancer.listeners(plan.balancing, plan.access_log)
+        routes += balancer.routes(plan.balancing)
+    rendered = {
         CLUSTER: {each["name"]: each for each in clusters},
-        ENDPOINT: {each.name: cluster.endpoints(each.name, each.endpoints) for each in plan.upstreams if each.by_eds},
+        ENDPOINT: {
+            each.name: cluster.endpoints(each.name, each.endpoints, each.weights, each.plain)
+            for each in plan.upstreams
+            if each.by_eds
+        },
         LISTENER: {each["name"]: each for each in listeners},
         ROUTE: {each["name"]: each for each in routes},
     }
+    return tracing.with_tracing(rendered, plan.tracing, plan.service)
 
 
 def needs(plan: WorkloadPlan) -> dict[tuple[str, str], tuple[str, ...]]:
     """For each resource that names secrets, their names: without them Envoy would wait for ever."""
     intents = {(CLUSTER, each.name): each.tls for each in plan.upstreams}
     intents |= {(LISTENER, each.name): each.tls for each in plan.inbounds}
-    return {
-        key: tuple(name for name in (intent.identity_secret, intent.trust_secret) if name)
-        for key, intent in intents.items()
-        if intent is not None
-    }
+    intents |= {(CLUSTER, words.application(each.name)): each.behind.tls for each in plan.inbounds if each.behind}
+    found = {key: intent.secrets for key, intent in intents.items() if intent is not None}
+    found |= {(LISTENER, each.name): each.secrets for each in plan.fronts}
+    return found | {(LISTENER, each.name): each.secrets for each in balancer.ports(plan)}
 
 
 def to_resources(rendered: Rendered) -> list[Resource]:

@@ -13,6 +13,7 @@ from handsel.model.secret import SECRET_NAME, Declared
 from handsel.pki.secret import Secret
 from handsel.secrets import grants
 from handsel.secrets.adapters.vault import Vault, now
+from handsel.secrets.configured import Configured
 from handsel.secrets.grants import Granting, Recipient
 from handsel.secrets.model import Delivered, Version
 from handsel.store.adapters.sql import SqlStore
@@ -31,12 +32,13 @@ class SecretsDoor:
 
     def __init__(
         self, store: SqlStore, vault: Vault, declared: Callable[[], Declared],
-        recipient: Callable[[Request], Awaitable[Recipient]],
+        recipient: Callable[[Request], Awaitable[Recipient]], configured: Callable[[], Configured] = Configured,
     ) -> None:  # fmt: skip
         self._store = store
         self._vault = vault
         self._declared = declared
         self._recipient = recipient
+        self._configured = configured
         self._denied: set[tuple[str, Key, str]] = set()
 
     def routes(self) -> dict[tuple[str, str], Handler]:
@@ -49,8 +51,10 @@ class SecretsDoor:
         values: dict[Key, Secret] = {}
         refused: dict[Key, str] = {}
         if wanted:
-            granting = Granting.of(await self._vault.tables.grants(), self._declared())
+            configured = self._configured()
+            granting = Granting.of(await self._vault.tables.grants(), self._declared()).using(configured.uses)
             newest = {version.name: version for version in await self._vault.tables.newest()}
+            newest.update(configured.versions)
             for key in wanted:
                 service, name, version_id = key
                 why = grants.refusal(host, service, version_id, newest.get(name), granting, now())
@@ -58,12 +62,14 @@ class SecretsDoor:
                     refused[key] = why
                     await self._write_denial(host, key, why)
                 else:
-                    values[key] = await self._value(host, service, newest[name])
+                    values[key] = await self._value(host, service, newest[name], configured)
         return Response(200, SecretsResponse(values, refused).encode(), _PROTOBUF)
 
-    async def _value(self, host: Recipient, service: str, version: Version) -> Secret:
+    async def _value(self, host: Recipient, service: str, found: Version, configured: Configured) -> Secret:
         """Opened, and durable in the journal before it leaves: once for each host, service and version."""
-        found, value = await self._vault.value(version.version_id)
+        value = configured.values.get(found.name)
+        if value is None:
+            found, value = await self._vault.value(found.version_id)
         if not await self._vault.tables.was_delivered(host.agent_id, service, found.version_id):
             moment = now()
             line = entry(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
 from handsel.envoy.adapters import admin, binary, process
 from handsel.envoy.options import LEVELS, Options, component_levels
 from tests.e2e.mesh_process import short_folder
-from tests.support import until
 
 
 @pytest.mark.parametrize(
@@ -28,11 +29,20 @@ async def test_envoy_takes_them(options: Options, concurrency: int, level: str, 
             binary.find(None), content, config=folder / "c", log=folder / "l", record=folder / "r", options=options
         )
         try:
-            await until(socket.exists)
-            said = json.loads(await admin.get(socket, "/server_info"))["command_line_options"]
+            said = json.loads(await _server_info(socket))["command_line_options"]
         finally:
             await process.end(running)
     assert (said["concurrency"], said["log_level"], said["component_log_level"]) == (concurrency, level, components)
+
+
+async def _server_info(socket: Path) -> bytes:
+    """As soon as Envoy listens there, which is a moment after the socket is there."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await admin.get(socket, "/server_info")
+            except OSError:
+                await asyncio.sleep(0.02)
 
 
 def test_no_threads_is_one_a_cpu():

@@ -26,6 +26,7 @@ def real_hello(version: str = "") -> bytes:
     """The body of a ClientHello as OpenSSL writes it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["h2", "http/1.1"])
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # Debian's Python offers older ones too
     if version:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
     heard: list[tuple[Sender, int, bytes, bool]] = []

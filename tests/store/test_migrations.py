@@ -132,6 +132,17 @@ def test_a_new_file_is_like_a_migrated_one(tmp_path):
         assert schema.differences(connection) == []
 
 
+def test_a_file_from_between_two_releases_gets_the_tables_that_it_lacks(tmp_path):
+    path = tmp_path / "handsel.db"
+    SqliteStore(path, APPLIERS).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE applied")
+        connection.commit()
+    SqliteStore(path, APPLIERS).close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM applied").fetchone() == (0,)
+
+
 def test_a_file_of_a_newer_version_is_left_alone(tmp_path):
     path = tmp_path / "handsel.db"
     SqliteStore(path, APPLIERS).close()

@@ -60,6 +60,14 @@ def make(connection: sa.Connection) -> None:
     _set_user_version(connection)
 
 
+def complete(connection: sa.Connection) -> None:
+    """The tables that a database of the newest revision lacks: between two releases that revision still grows."""
+    there = set(sa.inspect(connection).get_table_names())
+    missing = [table for name, table in metadata.tables.items() if name not in there]
+    if missing:
+        metadata.create_all(connection, tables=missing)
+
+
 def pending(found: str | None) -> Sequence[str]:
     """The revisions that are missing from a database of this revision."""
     return REVISIONS if found is None else REVISIONS[REVISIONS.index(found) + 1 :]

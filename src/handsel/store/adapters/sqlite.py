@@ -109,6 +109,7 @@ def _prepare(connection: sa.Connection, path: Path, *, read_only: bool) -> None:
 def _migrate(connection: sa.Connection, path: Path) -> Path | None:
     found = schema.revision(connection, str(path))
     if found == HEAD:
+        schema.complete(connection)
         return None
     kept = None
     if found is not None:

@@ -164,9 +164,14 @@ def processes_of(folder: Path) -> list[int]:
 
 
 def end_everything_in(folder: Path) -> None:
-    for pid in processes_of(folder):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    for _ in range(10):  # an agent that is ended last may just have begun another Envoy
+        there = processes_of(folder)
+        for pid in there:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if not there:
+            break
+        time.sleep(0.02)
     for each in [each for each in _started if each.folder == folder]:
         each.process.kill()
         each.process.wait()

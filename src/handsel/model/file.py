@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from handsel.model.access_file import access_faults
 from handsel.model.access_reading import read_access
 from handsel.model.authority_file import AuthorityFile, authority_faults, read_authority
 from handsel.model.balancer_faults import balancers_faults
-from handsel.model.balancer_file import BalancerFile, read_balancers
+from handsel.model.balancer_file import BalancerFile, ReadBalancers, read_balancers
 from handsel.model.certificate_files import NO_FILES, ReadFile
 from handsel.model.context_file import ContextFile, context_faults, read_contexts
 from handsel.model.edge_findings import edge_findings
@@ -32,7 +33,7 @@ from handsel.model.federation_file import (
     spiffe_faults,
 )
 from handsel.model.gateway import Role
-from handsel.model.gateway_file import GatewayFile, gateways_faults, read_gateways
+from handsel.model.gateway_file import GatewayFile, ReadGateways, gateways_faults, read_gateways
 from handsel.model.graph import Callee, External, Group, Mesh, Service
 from handsel.model.included import Around, Include, Included, ReadResources
 from handsel.model.origin import Origin
@@ -130,6 +131,24 @@ def _callees(
     return {**{name: each for name, each in services.items() if each.sidecar}, **externals, **groups}
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What a mesh is made of. `new`: the groups that `routes` name; `included` None: it cannot be read."""
+
+    trust_domain: TrustDomain
+    services: dict[str, Service]
+    externals: dict[str, External]
+    groups: dict[str, Group]
+    new: dict[str, Group]
+    gateways: ReadGateways
+    balancers: ReadBalancers
+    included: Included | None
+
+    @property
+    def callees(self) -> dict[str, Callee]:
+        return _callees(self.services, self.externals, self.groups)
+
+
 class _MeshReader:
     """Builds the graph from a valid file and gathers what only the whole can tell."""
 
@@ -150,8 +169,15 @@ class _MeshReader:
         self._read_file = read_file
 
     def read(self, include: Include, read_resources: ReadResources) -> Mesh:
-        content, origin = self._content, self._origin
-        trust_domain = self._trust_domain()
+        parts = self._gather(include, read_resources)
+        self._check(parts)
+        if self._faults:
+            raise InvalidFile(sorted(self._faults))
+        return self._mesh(parts)
+
+    def _gather(self, include: Include, read_resources: ReadResources) -> _Parts:
+        """Everything that has a name, of the file and of what it includes."""
+        content, trust_domain = self._content, self._trust_domain()
         services = {name: self._service(name, each, trust_domain) for name, each in content.services.items()}
         externals = {name: self._external(name, each) for name, each in content.external.items()}
         gateways = read_gateways(content.gateways, trust_domain, self._below("gateways"), self._absolute)
@@ -166,22 +192,28 @@ class _MeshReader:
         included = self._included(include, read_resources, around)
         groups = self._join(services, externals, included or Included())
         new = new_names(content.routes, _callees(services, externals, groups), self._below("routes"))
-        groups |= new
-        callees = _callees(services, externals, groups)
-        self._check_traffic(callees, included)
-        self._check_gateways(callees, externals, all_known=included is not None)
-        self._check_balancers(callees, trust_domain, all_known=included is not None)
+        return _Parts(trust_domain, services, externals, groups | new, new, gateways, balancers, included)
+
+    def _check(self, parts: _Parts) -> None:
+        """What only the whole can tell."""
+        services, externals, callees = parts.services, parts.externals, parts.callees
+        all_known = parts.included is not None
+        self._check_traffic(callees, parts.included)
+        self._check_gateways(callees, externals, all_known=all_known)
+        self._check_balancers(callees, parts.trust_domain, all_known=all_known)
         self._check_names(services, externals)
-        self._check_calls(services, externals, groups, all_known=included is not None)
+        self._check_calls(services, externals, parts.groups, all_known=all_known)
         self._check_ports(services)
         self._check_lifetimes()
-        for path, message in self._faults_of_parts(services, trust_domain):
+        for path, message in self._faults_of_parts(services, parts.trust_domain):
             self._fault(path, message)
-        if self._faults:
-            raise InvalidFile(sorted(self._faults))
-        included = included or Included()
+
+    def _mesh(self, parts: _Parts) -> Mesh:
+        """The graph of parts in which nothing is wrong."""
+        content, origin, callees = self._content, self._origin, parts.callees
+        services, gateways, included = parts.services, parts.gateways, parts.included or Included()
         routes = read_routes(content.routes, callees, self._below("routes"))
-        behind = behind_new_names(content.routes, new)
+        behind = behind_new_names(content.routes, parts.new)
         traffic = read_traffic(content.traffic, callees, behind, self._below("traffic"), self._absolute)
         findings = (
             *edge_findings(services.values(), gateways.gateways),
@@ -192,9 +224,9 @@ class _MeshReader:
         telemetry = read_telemetry(content.telemetry, self._absolute)
         access = read_access(content.services, content.modes, services, origin)
         return Mesh(
-            trust_domain,
+            parts.trust_domain,
             services,
-            externals,
+            parts.externals,
             authority.leaf_lifetime,
             authority.renew_after,
             telemetry.sees_requests,
@@ -206,7 +238,7 @@ class _MeshReader:
             federation=read_federation(content.federation, self._absolute),
             spiffe=read_spiffe(content.spiffe),
             telemetry=telemetry,
-            groups=groups,
+            groups=parts.groups,
             routes=(*routes, *gateways.routes, *included.routes),
             traffic=(*traffic, *included.traffic),
             mode=content.mode,
@@ -214,7 +246,7 @@ class _MeshReader:
             policies=(*access.policies, *included.policies),
             tokens=(*access.tokens, *included.tokens),
             gateways=(*gateways.gateways, *included.gateways),
-            balancers=balancers.balancers,
+            balancers=parts.balancers.balancers,
             credentials=included.credentials,
             findings=findings,
             root_namespace=included.root_namespace or Mesh.root_namespace,

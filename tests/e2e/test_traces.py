@@ -53,6 +53,17 @@ def _collector() -> Iterator[tuple[int, list[dict[str, Any]]]]:
         server.stop(0).wait()
 
 
+def _text(port: int, sampling: str) -> str:
+    """A mesh whose proxies tell the collector at this port of so many of their requests."""
+    return f"""
+trust_domain: traced.internal
+services:
+  web: {{command: "{HTTP_PROGRAM}", calls: [emoji]}}
+  emoji: {{command: "{HTTP_PROGRAM}"}}
+telemetry: {{tracing: {{endpoint: "127.0.0.1:{port}", sampling: {sampling}}}}}
+"""
+
+
 def _ask(url: str, **headers: str) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, headers=headers)
@@ -61,49 +72,33 @@ def _ask(url: str, **headers: str) -> None:
 
 
 def test_the_spans_of_both_proxies_are_of_one_trace() -> None:
-    with _collector() as (port, spans):
-        text = f"""
-trust_domain: traced.internal
-services:
-  web: {{command: "{HTTP_PROGRAM}", calls: [emoji]}}
-  emoji: {{command: "{HTTP_PROGRAM}"}}
-telemetry: {{tracing: {{endpoint: "127.0.0.1:{port}", sampling: 100%}}}}
-"""
-        with mesh(text) as running:
-            url = running.url("web", "emoji")
-            assert fetch(f"{url}/hello")[0] == 200
-            web, emoji = wait_for(lambda: _pair(spans, "/hello"), 15, "both spans")
-            assert web["trace"] == emoji["trace"]
-            assert emoji["parent"] == web["span"]
-            assert (web["kind"], emoji["kind"]) == (3, 2)  # client and server
-            assert web["tags"]["handsel.upstream_peer"] == "spiffe://traced.internal/ns/default/sa/emoji"
-            assert emoji["tags"]["handsel.peer"] == "spiffe://traced.internal/ns/default/sa/web"
-            # A trace that a program has begun goes on.
-            _ask(f"{url}/mine", traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01")
-            web, emoji = wait_for(lambda: _pair(spans, "/mine"), 15, "both spans")
-            assert {web["trace"], emoji["trace"]} == {bytes.fromhex("ab" * 16)}
-            assert web["parent"] == bytes.fromhex("cd" * 8)
-            # The access logs name the trace, so that a line leads to its spans.
-            lines = wait_for(lambda: [e for e in running.access_log("emoji") if e.get("path") == "/mine"], 5)
-            assert lines[0]["trace_id"] == "ab" * 16
-            assert lines[0]["request_id"]
+    with _collector() as (port, spans), mesh(_text(port, "100%")) as running:
+        url = running.url("web", "emoji")
+        assert fetch(f"{url}/hello")[0] == 200
+        web, emoji = wait_for(lambda: _pair(spans, "/hello"), 15, "both spans")
+        assert web["trace"] == emoji["trace"]
+        assert emoji["parent"] == web["span"]
+        assert (web["kind"], emoji["kind"]) == (3, 2)  # client and server
+        assert web["tags"]["handsel.upstream_peer"] == "spiffe://traced.internal/ns/default/sa/emoji"
+        assert emoji["tags"]["handsel.peer"] == "spiffe://traced.internal/ns/default/sa/web"
+        # A trace that a program has begun goes on.
+        _ask(f"{url}/mine", traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01")
+        web, emoji = wait_for(lambda: _pair(spans, "/mine"), 15, "both spans")
+        assert {web["trace"], emoji["trace"]} == {bytes.fromhex("ab" * 16)}
+        assert web["parent"] == bytes.fromhex("cd" * 8)
+        # The access logs name the trace, so that a line leads to its spans.
+        lines = wait_for(lambda: [e for e in running.access_log("emoji") if e.get("path") == "/mine"], 5)
+        assert lines[0]["trace_id"] == "ab" * 16
+        assert lines[0]["request_id"]
 
 
 def test_without_a_share_nothing_is_sent_and_requests_go_on_without_a_collector() -> None:
-    with _collector() as (port, spans):
-        text = f"""
-trust_domain: traced.internal
-services:
-  web: {{command: "{HTTP_PROGRAM}", calls: [emoji]}}
-  emoji: {{command: "{HTTP_PROGRAM}"}}
-telemetry: {{tracing: {{endpoint: "127.0.0.1:{port}", sampling: 0%}}}}
-"""
-        with mesh(text) as running:
-            url = running.url("web", "emoji")
-            assert fetch(f"{url}/unseen")[0] == 200
-            _ask(f"{url}/seen", traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01")  # the control: it was decided elsewhere
-            wait_for(lambda: _pair(spans, "/seen"), 15, "both spans")
-            assert not [span for span in spans if span["tags"].get("http.url", "").endswith("/unseen")]
+    with _collector() as (port, spans), mesh(_text(port, "0%")) as running:
+        url = running.url("web", "emoji")
+        assert fetch(f"{url}/unseen")[0] == 200
+        _ask(f"{url}/seen", traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01")  # the control: it was decided elsewhere
+        wait_for(lambda: _pair(spans, "/seen"), 15, "both spans")
+        assert not [span for span in spans if span["tags"].get("http.url", "").endswith("/unseen")]
 
 
 def _pair(spans: list[dict[str, Any]], path: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
